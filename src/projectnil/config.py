@@ -1,0 +1,118 @@
+"""Every setting, read from the environment in this one place, into frozen values that are passed on.
+
+A setting is a field of `Settings`; its variable is `PROJECTNIL_` and the field's name in capitals.
+`docs/configuration.md` lists them all, and a test holds it to that.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from projectnil.domain.errors import InvalidInput
+from projectnil.domain.languages import Language
+from projectnil.domain.limits import Limits
+
+PREFIX = "PROJECTNIL_"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole configuration. Units are in the names; docs/configuration.md says what each is for."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    data_dir: Path = Path(".projectnil")
+    database_url: str | None = None
+    database_connections: int = 8
+    workers: int = 1
+    url: str = "http://127.0.0.1:8080"
+    log_format: str = "auto"
+
+    execution_timeout_s: float = 10.0
+    memory_bytes: int = 64 * 1024 * 1024
+    input_bytes: int = 1024 * 1024
+    output_bytes: int = 6 * 1024 * 1024
+    source_bytes: int = 1024 * 1024
+    compile_timeout_s: float = 30.0
+    log_bytes: int = 64 * 1024
+
+    sandbox_processes: int = 2
+    sandbox_max_processes: int = 16
+    sandbox_idle_s: float = 60.0
+
+    compiler_languages: tuple[Language, ...] = tuple(Language)
+    compiler_processes: int = 1
+    compiler_memory_bytes: int = 768 * 1024 * 1024
+    compiler_max_reads: int = 3
+    job_visibility_s: int = 10
+
+    lease_s: float = 5.0
+    retention_days: int = 0
+    stop_grace_s: float = 3.0
+
+    @property
+    def limits(self) -> Limits:
+        """The limits of SPEC, as one value."""
+        return Limits(**{name: getattr(self, name) for name in Limits.__struct_fields__})
+
+    @property
+    def module_cache_dir(self) -> Path:
+        """Where ahead-of-time code lives: native code, writable by the platform alone."""
+        return self.data_dir.absolute() / "modules"
+
+
+def read_settings(environment: Mapping[str, str], **overrides: object) -> Settings:
+    """Settings from `environment`; an override that is not None (a command line option) wins.
+
+    Raises InvalidInput naming the variable whose value does not fit.
+    """
+    values: dict[str, object] = {}
+    for name in Settings.__struct_fields__:
+        text = environment.get(PREFIX + name.upper())
+        if text is not None and text != "":
+            values[name] = text.split(",") if name == "compiler_languages" else text
+    values.update({name: value for name, value in overrides.items() if value is not None})
+    settings = _convert(values)
+    _check(settings)
+    return settings
+
+
+def unknown_variables(environment: Mapping[str, str]) -> list[str]:
+    """The `PROJECTNIL_` variables that no setting has: most likely misspelt."""
+    known = {PREFIX + name.upper() for name in Settings.__struct_fields__}
+    return sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
+
+
+def _convert(values: dict[str, object]) -> Settings:
+    converted: dict[str, object] = {}
+    for field in msgspec.structs.fields(Settings):
+        if field.name not in values:
+            continue
+        try:
+            converted[field.name] = msgspec.convert(
+                values[field.name], field.type, strict=False, dec_hook=_convert_path
+            )
+        except msgspec.ValidationError as error:
+            raise InvalidInput(str(error), PREFIX + field.name.upper()) from None
+    return Settings(**converted)  # type: ignore[arg-type] # each value was converted to its field's type above
+
+
+def _convert_path(kind: type, value: object) -> object:
+    if kind is Path and isinstance(value, str | Path):
+        return Path(value)
+    raise NotImplementedError(kind)
+
+
+def _check(settings: Settings) -> None:
+    for name in Settings.__struct_fields__:
+        value = getattr(settings, name)
+        zero_is_fine = name in ("port", "retention_days")
+        if isinstance(value, int | float) and (value < 0 or (value == 0 and not zero_is_fine)):
+            raise InvalidInput(f"must be greater than 0; it is {value}", PREFIX + name.upper())
+    if settings.sandbox_max_processes < settings.sandbox_processes:
+        raise InvalidInput(
+            f"must be at least PROJECTNIL_SANDBOX_PROCESSES ({settings.sandbox_processes})",
+            PREFIX + "SANDBOX_MAX_PROCESSES",
+        )
+    if settings.log_format not in ("auto", "json", "console"):
+        raise InvalidInput("must be auto, json or console", PREFIX + "LOG_FORMAT")

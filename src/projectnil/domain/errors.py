@@ -1,0 +1,94 @@
+"""The two families of errors.
+
+Platform errors are exceptions: somebody asked for what cannot be done, or the platform failed.
+Guest errors are values (see `guest_errors`): the user's function failed, which is an ordinary outcome.
+Neither knows HTTP. Each carries its data, and says in `str()` what happened and what to do.
+"""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from projectnil.domain.limits import in_units
+
+
+class PlatformError(Exception):
+    """The root of everything the platform answers for."""
+
+
+class InvalidInput(PlatformError):
+    """A field, or the request as a whole, is not what it must be.
+
+    field: the JSON path, parameter or header at fault, such as `name` or `input.items[3]`; None for the whole.
+    """
+
+    def __init__(self, problem: str, field: str | None = None) -> None:
+        self.problem = problem
+        self.field = field
+        super().__init__(f"{field}: {problem}" if field else problem)
+
+
+class TooLarge(PlatformError):
+    """Something is over its size limit. Sizes in bytes; size_bytes is None when reading stopped at the limit."""
+
+    def __init__(self, what: str, limit_bytes: int, size_bytes: int | None = None) -> None:
+        self.what = what
+        self.limit_bytes = limit_bytes
+        self.size_bytes = size_bytes
+        seen = f"{size_bytes:,} bytes" if size_bytes is not None else "larger"
+        super().__init__(f"{what} may have at most {in_units(limit_bytes)} ({limit_bytes:,} bytes); this one is {seen}")
+
+
+class UnsupportedLanguage(PlatformError):
+    def __init__(self, language: str, supported: Sequence[str]) -> None:
+        self.language = language
+        self.supported = tuple(str(name) for name in supported)
+        super().__init__(f"language {language!r} is not supported; supported: {', '.join(self.supported)}")
+
+
+class FunctionNotFound(PlatformError):
+    def __init__(self, function_id: UUID) -> None:
+        self.function_id = function_id
+        super().__init__(f"there is no function {function_id}")
+
+
+class ExecutionNotFound(PlatformError):
+    def __init__(self, execution_id: UUID) -> None:
+        self.execution_id = execution_id
+        super().__init__(f"there is no execution {execution_id}")
+
+
+class FunctionNotReady(PlatformError):
+    """status: the function's status, anything but READY."""
+
+    def __init__(self, function_id: UUID, status: str) -> None:
+        self.function_id = function_id
+        self.status = status
+        advice = {
+            "PENDING": "it waits for its compiler; try again when GET says READY",
+            "COMPILING": "it is being compiled; try again when GET says READY",
+            "FAILED": "it did not compile; read its compileError and send a corrected source",
+        }.get(status, "try again later")
+        super().__init__(f"function {function_id} is {status}, not READY: {advice}")
+
+
+class Overloaded(PlatformError):
+    """Every sandbox is busy and the pool is at its maximum. retry_after_s: when to come back, in seconds."""
+
+    def __init__(self, problem: str, retry_after_s: int = 1) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(problem)
+
+
+class PlatformUnavailable(PlatformError):
+    """A part of the platform is gone or failed: the database, the sandboxes, a file it needs."""
+
+
+class ExecutionInterrupted(PlatformError):
+    """The platform stopped, or lost a sandbox, before the guest finished."""
+
+    def __init__(self, execution_id: UUID, message: str) -> None:
+        self.execution_id = execution_id
+        super().__init__(message)
+
+
+INTERRUPTED = "interrupted: the platform stopped before it finished"

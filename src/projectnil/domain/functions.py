@@ -1,0 +1,95 @@
+"""A function: source code a user posted, and what became of it."""
+
+from datetime import datetime
+from enum import StrEnum
+from hashlib import sha256
+from typing import NewType
+
+import msgspec
+
+from projectnil.domain.errors import InvalidInput, TooLarge
+from projectnil.domain.ids import FunctionId
+from projectnil.domain.languages import Language, parse_language
+from projectnil.domain.limits import Limits
+
+NAME_CHARACTERS = 255
+DESCRIPTION_CHARACTERS = 10_000
+
+ModuleSha256 = NewType("ModuleSha256", str)
+
+
+class FunctionStatus(StrEnum):
+    PENDING = "PENDING"
+    COMPILING = "COMPILING"
+    READY = "READY"
+    FAILED = "FAILED"
+
+
+class NewFunction(msgspec.Struct, frozen=True, kw_only=True):
+    """What a user may say about a function; already checked."""
+
+    name: str
+    description: str | None
+    language: Language
+    source: str
+
+
+class Function(msgspec.Struct, frozen=True, kw_only=True):
+    """All of a function but its binary. revision counts changes of source or language, from 1."""
+
+    id: FunctionId
+    name: str
+    description: str | None
+    language: str
+    source: str
+    status: FunctionStatus
+    compile_error: str | None
+    revision: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class FunctionSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """A function as lists show it: without source and compiler message."""
+
+    id: FunctionId
+    name: str
+    description: str | None
+    language: str
+    status: FunctionStatus
+    revision: int
+    created_at: datetime
+    updated_at: datetime
+
+
+def check_new_function(
+    *, name: str, description: str | None, language: str, source: str, limits: Limits
+) -> NewFunction:
+    """Raises InvalidInput naming the field, TooLarge for the source, UnsupportedLanguage."""
+    _check_text("name", name, NAME_CHARACTERS)
+    if not name.strip():
+        raise InvalidInput("must not be empty", "name")
+    if description is not None:
+        _check_text("description", description, DESCRIPTION_CHARACTERS)
+    known_language = parse_language(language)
+    _check_text("source", source, None)
+    if not source.strip():
+        raise InvalidInput("must not be empty", "source")
+    source_bytes = len(source.encode())
+    if source_bytes > limits.source_bytes:
+        raise TooLarge("source", limits.source_bytes, source_bytes)
+    return NewFunction(name=name, description=description, language=known_language, source=source)
+
+
+def _check_text(field: str, text: str, most_characters: int | None) -> None:
+    if most_characters is not None and len(text) > most_characters:
+        raise InvalidInput(f"may have at most {most_characters} characters; this one has {len(text)}", field)
+    if "\0" in text:
+        raise InvalidInput("must not contain the NUL character (U+0000): Postgres text cannot hold it", field)
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise InvalidInput("must not contain a lone surrogate: it is not Unicode text", field)
+
+
+def module_sha256(wasm: bytes) -> ModuleSha256:
+    """The name of a module's bytes: SHA-256 in lower-case hexadecimal."""
+    return ModuleSha256(sha256(wasm).hexdigest())

@@ -1,0 +1,86 @@
+"""JSON text that Postgres can hold.
+
+JSONB is stricter than JSON (PostgreSQL manual, "JSON Types"): it cannot hold U+0000 nor a surrogate without its
+partner, it stores numbers as `numeric`, and it parses by recursion. What it cannot hold is refused here, before
+anything is written, with a message that says where. The same rules hold for a function's input and its output.
+"""
+
+import re
+
+import msgspec
+
+DEPTH = 256
+NUMBER_DIGITS = 1_000
+# A short number with a large exponent is stored in few bytes and read back as that many digits.
+NUMBER_EXPONENT = 400
+
+_ESCAPE = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_SUSPECT_NUMBER = re.compile(rb"[eE][+-]?[0-9]{3,}|[0-9.]{%d,}" % NUMBER_DIGITS)
+_BRACKET = re.compile(rb"[\[\]{}]")
+_SUSPECT_EXPONENT = re.compile(rb"[eE][+-]?0*([0-9]{3,})")
+_SUSPECT_DIGITS = re.compile(rb"[0-9.]{%d,}" % (NUMBER_DIGITS + 1))
+
+
+class UnstorableJson(ValueError):
+    """str() says what is wrong with the text, in the words of a person's error message."""
+
+
+def check_json_text(text: bytes) -> None:
+    """Accept exactly one JSON value in UTF-8 that JSONB can hold. Raises UnstorableJson."""
+    try:
+        if not text.isascii():
+            text.decode()
+    except UnicodeDecodeError as error:
+        raise UnstorableJson(f"not UTF-8: {error.reason} at byte {error.start}") from None
+    if b"\\u" in text:
+        _check_escapes(text)
+    if text.count(b"[") + text.count(b"{") > DEPTH:
+        _check_depth(text)
+    try:
+        msgspec.json.decode(text, type=msgspec.Raw)
+    except msgspec.DecodeError as error:
+        raise UnstorableJson(_in_plain_words(error)) from None
+    if _SUSPECT_NUMBER.search(text):
+        _check_numbers(text)
+
+
+def _in_plain_words(error: msgspec.DecodeError) -> str:
+    return str(error).removeprefix("JSON is malformed: ")
+
+
+def _check_escapes(text: bytes) -> None:
+    high_at: int | None = None
+    expected = 0
+    for match in _ESCAPE.finditer(text):
+        unit = int(match[1], 16) if match[1] else 0x20
+        paired = high_at is not None and match.start() == expected and 0xDC00 <= unit <= 0xDFFF
+        if high_at is not None and not paired:
+            raise UnstorableJson(f"a lone surrogate escape at byte {high_at}: it is not Unicode text")
+        if unit == 0:
+            raise UnstorableJson(
+                f"the NUL character \\u0000 at byte {match.start()}: Postgres JSONB cannot hold it"
+            )
+        if not paired and 0xDC00 <= unit <= 0xDFFF:
+            raise UnstorableJson(f"a lone surrogate escape at byte {match.start()}: it is not Unicode text")
+        high_at = match.start() if 0xD800 <= unit <= 0xDBFF else None
+        expected = match.end()
+    if high_at is not None:
+        raise UnstorableJson(f"a lone surrogate escape at byte {high_at}: it is not Unicode text")
+
+
+def _check_depth(text: bytes) -> None:
+    depth = 0
+    for bracket in _BRACKET.findall(_STRING.sub(b'""', text)):
+        depth += 1 if bracket in b"[{" else -1
+        if depth > DEPTH:
+            raise UnstorableJson(f"nested deeper than {DEPTH} levels")
+
+
+def _check_numbers(text: bytes) -> None:
+    bare = _STRING.sub(b'""', text)
+    for exponent in _SUSPECT_EXPONENT.findall(bare):
+        if len(exponent) > 4 or int(exponent) > NUMBER_EXPONENT:
+            raise UnstorableJson(f"a number's exponent is beyond {NUMBER_EXPONENT}")
+    if _SUSPECT_DIGITS.search(bare):
+        raise UnstorableJson(f"a number has more than {NUMBER_DIGITS} digits")
