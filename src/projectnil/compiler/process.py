@@ -1,0 +1,159 @@
+"""One compiler process: a child that answers each JSON line on its stdin with a JSON line on its stdout."""
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+from projectnil.domain.errors import PlatformUnavailable
+from projectnil.processes import die_with_parent
+
+START_TIMEOUT_S = 60.0
+MEMORY_CHECK_S = 0.1
+LINE_BYTES = 4 * 1024 * 1024
+STDERR_BYTES = 16 * 1024
+
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+class ProcessDied(Exception):
+    """The process ended before it answered. returncode: as in subprocess, -N for signal N. stderr: its last words."""
+
+    def __init__(self, returncode: int, stderr: str) -> None:
+        self.returncode = returncode
+        self.stderr = stderr
+        super().__init__(f"ended with {returncode}")
+
+
+class ProcessTookTooLong(Exception):
+    """The deadline passed; the process was killed."""
+
+
+class ProcessOutgrewMemory(Exception):
+    """The process held more memory than its limit; it was killed."""
+
+
+class WorkerProcess:
+    """A child process that dies with this one, sees no environment but its own, and serves one request at a time."""
+
+    def __init__(self, child: asyncio.subprocess.Process) -> None:
+        self._child = child
+        self._stderr = b""
+        self._stderr_task = asyncio.create_task(self._keep_stderr())
+        self.answered = 0
+
+    @classmethod
+    async def start(cls, command: Sequence[str], environment: Mapping[str, str], folder: Path) -> Self:
+        """Start `command` in `folder` and wait for its first line. Raises PlatformUnavailable."""
+        try:
+            child = await asyncio.create_subprocess_exec(
+                *command,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                env=dict(environment),
+                cwd=folder,
+                limit=LINE_BYTES,
+                # A Ctrl-C at the terminal is for the platform, which then stops its compilers in order.
+                start_new_session=True,
+                preexec_fn=die_with_parent(signal.SIGKILL),
+            )
+        except OSError as error:
+            raise PlatformUnavailable(f"cannot start a compiler: {error}") from error
+        process = cls(child)
+        try:
+            await process._read_line(START_TIMEOUT_S, None)
+        except (ProcessDied, ProcessTookTooLong) as error:
+            raise PlatformUnavailable(f"a compiler did not start: {error}: {process.last_words}") from error
+        except BaseException:
+            await process.stop()
+            raise
+        return process
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._child.returncode is None
+
+    @property
+    def last_words(self) -> str:
+        """The end of what it wrote to stderr."""
+        return self._stderr.decode(errors="replace").strip()
+
+    @property
+    def resident_bytes(self) -> int:
+        """The memory it holds now; 0 when that is not known."""
+        try:
+            # proc_pid_statm(5): the second field is the resident set, in pages.
+            return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * _PAGE_BYTES
+        except (OSError, IndexError):
+            return 0
+
+    async def ask(self, request: bytes, *, timeout_s: float, memory_bytes: int) -> bytes:
+        """The answer to `request`, one line of JSON each.
+
+        Raises ProcessDied, ProcessTookTooLong or ProcessOutgrewMemory; the process is gone then. Cancelled in the
+        middle it is gone too, for its next line would answer the wrong request.
+        """
+        try:
+            assert self._child.stdin is not None  # noqa: S101 # it was asked for
+            with contextlib.suppress(ConnectionError):  # it died; reading says how
+                self._child.stdin.write(request + b"\n")
+                await self._child.stdin.drain()
+            answer = await self._read_line(timeout_s, memory_bytes)
+        except BaseException:
+            await self.stop()
+            raise
+        self.answered += 1
+        return answer
+
+    def kill(self) -> None:
+        """End it at once. Nothing is lost: it holds no state."""
+        with contextlib.suppress(ProcessLookupError):
+            self._child.kill()
+
+    async def stop(self) -> None:
+        """Kill it and wait until it is gone."""
+        self.kill()
+        await self._child.wait()
+        await self._stderr_task
+        if self._child.stdin is not None:
+            self._child.stdin.close()
+
+    async def _read_line(self, timeout_s: float, memory_bytes: int | None) -> bytes:
+        assert self._child.stdout is not None  # noqa: S101 # it was asked for
+        reading = asyncio.create_task(self._child.stdout.readline())
+        try:
+            await self._watch(reading, timeout_s, memory_bytes)
+            line = reading.result()
+        except (ProcessTookTooLong, ProcessOutgrewMemory):
+            await self.stop()
+            raise
+        finally:
+            reading.cancel()
+        if line.endswith(b"\n"):
+            return line
+        returncode = await self._child.wait()
+        await self._stderr_task
+        raise ProcessDied(returncode, self.last_words)
+
+    async def _watch(self, reading: asyncio.Task[bytes], timeout_s: float, memory_bytes: int | None) -> None:
+        deadline = asyncio.get_running_loop().time() + timeout_s
+        while not reading.done():
+            left_s = deadline - asyncio.get_running_loop().time()
+            if left_s <= 0:
+                raise ProcessTookTooLong
+            if memory_bytes is not None and self.resident_bytes > memory_bytes:
+                raise ProcessOutgrewMemory
+            await asyncio.wait({reading}, timeout=min(left_s, MEMORY_CHECK_S))
+
+    async def _keep_stderr(self) -> None:
+        assert self._child.stderr is not None  # noqa: S101 # it was asked for
+        while chunk := await self._child.stderr.read(4096):
+            self._stderr = (self._stderr + chunk)[-STDERR_BYTES:]

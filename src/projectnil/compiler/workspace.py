@@ -1,0 +1,74 @@
+"""Temporary folders that are always removed: after use, at stop, and by the next start if neither could happen."""
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_LOCK = ".lock"
+
+
+class Workspace:
+    """A folder of this process under `root`, with one folder per compilation in it.
+
+    Its owner holds a file lock for as long as it lives, however it ends. A folder whose lock is free belongs to
+    nobody and is removed. A lock tells that across containers too, where process ids would not.
+    Every method blocks on the disk: call them from a thread. They raise OSError.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._lock: int | None = None
+        self.path = root
+
+    def open(self) -> None:
+        """Remove what dead processes left, and take a folder of one's own."""
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _locked(self._root / _LOCK):  # nobody may see a new folder before its lock is held
+            for folder in self._root.iterdir():
+                if folder.is_dir() and _is_abandoned(folder):
+                    shutil.rmtree(folder, ignore_errors=True)
+            self.path = Path(tempfile.mkdtemp(dir=self._root)).resolve()
+            self._lock = _lock_file(self.path / _LOCK)
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+
+    def close(self) -> None:
+        """Remove the folder and all in it."""
+        if self._lock is not None:
+            shutil.rmtree(self.path, ignore_errors=True)
+            os.close(self._lock)
+            self._lock = None
+
+    def folder_with(self, file_name: str, text: str) -> Path:
+        """A new folder that holds one file with this text."""
+        folder = Path(tempfile.mkdtemp(dir=self.path))
+        (folder / file_name).write_text(text, encoding="utf-8", newline="")
+        return folder
+
+    def remove(self, folder: Path) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_abandoned(folder: Path) -> bool:
+    try:
+        with _locked(folder / _LOCK, fcntl.LOCK_NB):
+            return True
+    except OSError:
+        return False
+
+
+@contextmanager
+def _locked(path: Path, how: int = 0) -> Iterator[None]:
+    descriptor = _lock_file(path)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | how)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock_file(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -1,0 +1,40 @@
+"""Recovery: what a dead process left RUNNING becomes FAILED, on whichever node notices its lapsed lease."""
+
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from projectnil.domain.errors import INTERRUPTED
+from projectnil.domain.ids import ExecutionId, first_id_at
+from projectnil.postgres import executions, nodes
+from projectnil.postgres.connections import Pool, transaction
+
+log = structlog.get_logger()
+
+# A lapsed node is watched for this long, in case it was only asleep and starts an execution before it notices.
+_FORGET_AFTER_S = 60.0
+_OVERLAP = timedelta(seconds=30)
+
+
+async def recover(pool: Pool) -> list[ExecutionId]:
+    """Fail the executions of every api process whose lease lapsed; returns them."""
+    interrupted: list[ExecutionId] = []
+    async with transaction(pool) as conn:
+        await nodes.delete_lapsed_compilers(conn)
+        for node in await nodes.lock_lapsed(conn, _FORGET_AFTER_S):
+            found = await executions.interrupt(
+                conn, node_id=node.id, oldest=node.oldest_execution_id, message=INTERRUPTED
+            )
+            for execution_id, function_id in found:
+                log.warning(
+                    "execution.interrupted",
+                    executionId=str(execution_id),
+                    functionId=str(function_id),
+                    error=INTERRUPTED,
+                )
+                interrupted.append(execution_id)
+            if node.forgotten:
+                await nodes.delete(conn, node.id)
+            else:
+                await nodes.advance(conn, node.id, first_id_at(datetime.now(UTC) - _OVERLAP))
+    return interrupted

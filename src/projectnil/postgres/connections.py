@@ -1,0 +1,72 @@
+"""Connections to Postgres."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, TypeAlias
+
+import asyncpg
+
+from projectnil.domain.errors import PlatformUnavailable
+
+if TYPE_CHECKING:
+    from asyncpg.pool import PoolConnectionProxy
+
+    Connection: TypeAlias = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
+    Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
+else:
+    Connection = asyncpg.Connection
+    Pool = asyncpg.Pool
+
+# What asyncpg raises when the server is gone, rather than when a statement is wrong.
+CONNECTION_ERRORS = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+)
+
+_SESSION = {"application_name": "projectnil", "timezone": "UTC"}
+_CONNECT_TIMEOUT_S = 5.0
+_STATEMENT_TIMEOUT_S = 30.0
+
+
+async def connect(database_url: str) -> Connection:
+    """One connection outside any pool. Raises PlatformUnavailable when there is no server to talk to."""
+    try:
+        return await asyncpg.connect(database_url, timeout=_CONNECT_TIMEOUT_S, server_settings=_SESSION)
+    except CONNECTION_ERRORS as error:
+        raise PlatformUnavailable(f"cannot connect to Postgres: {error or type(error).__name__}") from error
+
+
+async def open_pool(database_url: str, connections: int) -> Pool:
+    """A pool of at most `connections` connections, one of them open. Raises PlatformUnavailable."""
+    try:
+        return await asyncpg.create_pool(
+            database_url,
+            min_size=1,
+            max_size=connections,
+            timeout=_CONNECT_TIMEOUT_S,
+            command_timeout=_STATEMENT_TIMEOUT_S,
+            server_settings=_SESSION,
+        )
+    except CONNECTION_ERRORS as error:
+        raise PlatformUnavailable(f"cannot connect to Postgres: {error or type(error).__name__}") from error
+
+
+@asynccontextmanager
+async def transaction(pool: Pool) -> AsyncIterator[Connection]:
+    """A connection inside a transaction: committed when the block ends, rolled back when it raises."""
+    async with pool.acquire() as conn, conn.transaction():
+        yield conn
+
+
+def without_password(database_url: str) -> str:
+    """The URL as it may appear in a log."""
+    scheme, separator, rest = database_url.partition("://")
+    credentials, at, place = rest.rpartition("@")
+    user = credentials.split(":")[0]
+    return f"{scheme}{separator}{user}{at}{place}" if separator else os.fspath("postgresql://...")

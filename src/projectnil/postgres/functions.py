@@ -1,0 +1,152 @@
+"""The table `functions`. A transition names the states it may leave, so a late message never moves a row backwards."""
+
+import asyncpg
+import msgspec
+
+from projectnil.domain.functions import Function, FunctionStatus, FunctionSummary, ModuleSha256, NewFunction
+from projectnil.domain.ids import FunctionId
+from projectnil.postgres.connections import Connection
+
+_COLUMNS = """id, name, description, language, source, status, compile_error, revision, created_at, updated_at"""
+_SUMMARY_COLUMNS = "id, name, description, language, status, revision, created_at, updated_at"
+
+_INSERT = f"INSERT INTO functions (name, description, language, source) VALUES ($1, $2, $3, $4) RETURNING {_COLUMNS}"
+_GET = f"SELECT {_COLUMNS} FROM functions WHERE id = $1"
+_LOCK = f"SELECT {_COLUMNS} FROM functions WHERE id = $1 FOR UPDATE"
+_LIST = f"""
+-- Newest first; ids sort by time.
+SELECT {_SUMMARY_COLUMNS} FROM functions
+WHERE ($1::uuid IS NULL OR id < $1) AND ($2::text IS NULL OR name = $2) AND ($3::function_status IS NULL OR status = $3)
+ORDER BY id DESC LIMIT $4
+"""
+_RENAME = f"""
+UPDATE functions SET name = $2, description = $3, updated_at = clock_timestamp() WHERE id = $1 RETURNING {_COLUMNS}
+"""
+_REPLACE_SOURCE = f"""
+-- A new source starts the function's life again.
+UPDATE functions
+SET name = $2, description = $3, language = $4, source = $5, revision = revision + 1, status = 'PENDING',
+    wasm_binary = NULL, compile_error = NULL, updated_at = clock_timestamp()
+WHERE id = $1
+RETURNING {_COLUMNS}
+"""
+_DELETE = "DELETE FROM functions WHERE id = $1 RETURNING id"
+_MARK_COMPILING = """
+UPDATE functions SET status = 'COMPILING', updated_at = clock_timestamp()
+WHERE id = $1 AND revision = coalesce($2, revision) AND status IN ('PENDING', 'COMPILING')
+RETURNING id
+"""
+_MARK_READY = """
+-- A result without a revision counts for whichever revision is waiting.
+UPDATE functions
+SET status = 'READY', wasm_binary = $3, compile_error = NULL, updated_at = clock_timestamp()
+WHERE id = $1 AND revision = coalesce($2, revision) AND status IN ('PENDING', 'COMPILING')
+RETURNING revision
+"""
+_MARK_FAILED = """
+UPDATE functions
+SET status = 'FAILED', wasm_binary = NULL, compile_error = $3, updated_at = clock_timestamp()
+WHERE id = $1 AND revision = coalesce($2, revision) AND status IN ('PENDING', 'COMPILING')
+RETURNING revision
+"""
+_AWAITS = """
+-- Holds the row until the transaction ends, so that it cannot be deleted or changed meanwhile.
+SELECT id FROM functions
+WHERE id = $1 AND revision = coalesce($2, revision) AND status IN ('PENDING', 'COMPILING')
+FOR SHARE
+"""
+_GET_READY = "SELECT status, revision, wasm_sha256 FROM functions WHERE id = $1"
+_GET_WASM = "SELECT wasm_binary FROM functions WHERE id = $1 AND wasm_sha256 = $2"
+
+
+class Runnable(msgspec.Struct, frozen=True):
+    """What it takes to run a function: which revision it is, and of which module (None unless READY)."""
+
+    status: FunctionStatus
+    revision: int
+    sha256: ModuleSha256 | None
+
+
+async def insert(conn: Connection, new: NewFunction) -> Function:
+    """Store a function as PENDING, at revision 1."""
+    row = await conn.fetchrow(_INSERT, new.name, new.description, new.language, new.source)
+    return _function(row)
+
+
+async def get(conn: Connection, function_id: FunctionId) -> Function | None:
+    row = await conn.fetchrow(_GET, function_id)
+    return _function(row) if row else None
+
+
+async def lock(conn: Connection, function_id: FunctionId) -> Function | None:
+    """As `get`, and nobody else may change the row until the transaction ends."""
+    row = await conn.fetchrow(_LOCK, function_id)
+    return _function(row) if row else None
+
+
+async def list_page(
+    conn: Connection,
+    *,
+    before: FunctionId | None,
+    name: str | None,
+    status: FunctionStatus | None,
+    most: int,
+) -> list[FunctionSummary]:
+    """Up to `most` functions, newest first, older than the id `before`."""
+    rows = await conn.fetch(_LIST, before, name, status, most)
+    return [msgspec.convert(dict(row), FunctionSummary) for row in rows]
+
+
+async def rename(conn: Connection, function_id: FunctionId, new: NewFunction) -> Function:
+    """Change name and description; the row must be locked."""
+    return _function(await conn.fetchrow(_RENAME, function_id, new.name, new.description))
+
+
+async def replace_source(conn: Connection, function_id: FunctionId, new: NewFunction) -> Function:
+    """Change everything, back to PENDING, revision + 1; the row must be locked."""
+    row = await conn.fetchrow(_REPLACE_SOURCE, function_id, new.name, new.description, new.language, new.source)
+    return _function(row)
+
+
+async def delete(conn: Connection, function_id: FunctionId) -> bool:
+    """Remove a function and its executions; False when there is none."""
+    return await conn.fetchval(_DELETE, function_id) is not None
+
+
+async def mark_compiling(conn: Connection, function_id: FunctionId, revision: int | None) -> bool:
+    """False when the function is gone, changed, or already has its result."""
+    return await conn.fetchval(_MARK_COMPILING, function_id, revision) is not None
+
+
+async def awaits_result(conn: Connection, function_id: FunctionId, revision: int | None) -> bool:
+    """Whether a result for this revision would still count; if so the row is held until the transaction ends."""
+    return await conn.fetchval(_AWAITS, function_id, revision) is not None
+
+
+async def mark_ready(conn: Connection, function_id: FunctionId, revision: int | None, wasm: bytes) -> int | None:
+    """Returns the revision that became READY, or None when the result no longer counts."""
+    ready: int | None = await conn.fetchval(_MARK_READY, function_id, revision, wasm)
+    return ready
+
+
+async def mark_failed(conn: Connection, function_id: FunctionId, revision: int | None, error: str) -> int | None:
+    """Returns the revision that FAILED, or None when the result no longer counts."""
+    failed: int | None = await conn.fetchval(_MARK_FAILED, function_id, revision, error)
+    return failed
+
+
+async def get_runnable(conn: Connection, function_id: FunctionId) -> Runnable | None:
+    row = await conn.fetchrow(_GET_READY, function_id)
+    return Runnable(FunctionStatus(row["status"]), row["revision"], row["wasm_sha256"]) if row else None
+
+
+async def get_wasm(conn: Connection, function_id: FunctionId, sha256: ModuleSha256) -> bytes | None:
+    """The module of this name, if it still is this function's."""
+    wasm: bytes | None = await conn.fetchval(_GET_WASM, function_id, sha256)
+    return wasm
+
+
+def _function(row: asyncpg.Record | None) -> Function:
+    if row is None:
+        raise LookupError("the row that was locked is gone")
+    return msgspec.convert(dict(row), Function)

@@ -1,0 +1,56 @@
+"""Reads changesets from formatted SQL files.
+
+Format: Liquibase documentation, "SQL changelog format". Of its attributes only those our files use are known.
+"""
+
+import re
+from importlib import resources
+
+import msgspec
+
+_HEADER = re.compile(r"^--liquibase formatted sql logicalFilePath:(\S+)$")
+_CHANGESET = re.compile(r"^--changeset (?P<author>[^:\s]+):(?P<id>\S+)(?: (?:splitStatements:false))?$")
+_ROLLBACK = re.compile(r"^--rollback (.*)$")
+
+
+class Changeset(msgspec.Struct, frozen=True, kw_only=True):
+    """One step of the schema. Its identity, as Liquibase sees it, is (id, author, file)."""
+
+    id: str
+    author: str
+    file: str
+    sql: str
+    rollback: str
+
+
+def read_changelog() -> list[Changeset]:
+    """Every changeset of the installed release, in the order of files and of places in them."""
+    folder = resources.files(__package__)
+    names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
+    return [changeset for name in names for changeset in parse_changelog((folder / name).read_text())]
+
+
+def parse_changelog(text: str) -> list[Changeset]:
+    """The changesets of one file. Raises ValueError for a file that is not of the format."""
+    first, *lines = text.splitlines()
+    header = _HEADER.match(first)
+    if header is None:
+        raise ValueError(f"not a formatted SQL changelog with a logicalFilePath: {first!r}")
+    starts = [number for number, line in enumerate(lines) if line.startswith("--changeset ")]
+    ends = [*starts[1:], len(lines)]
+    return [_changeset(header[1], lines[start:end]) for start, end in zip(starts, ends, strict=True)]
+
+
+def _changeset(file: str, lines: list[str]) -> Changeset:
+    heading = _CHANGESET.match(lines[0])
+    if heading is None:
+        raise ValueError(f"{file}: cannot read {lines[0]!r}")
+    rollback = [match[1] for line in lines if (match := _ROLLBACK.match(line))]
+    sql = [line for line in lines[1:] if not line.startswith("--rollback ")]
+    return Changeset(
+        id=heading["id"],
+        author=heading["author"],
+        file=file,
+        sql="\n".join(sql).strip(),
+        rollback="\n".join("" if line == "empty" else line for line in rollback).strip(),
+    )

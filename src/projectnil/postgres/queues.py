@@ -1,0 +1,95 @@
+"""pgmq's queues, through its SQL functions (pgmq 1.8 or later)."""
+
+import msgspec
+
+from projectnil.postgres.connections import Connection
+
+_SEND = "SELECT pgmq.send($1, $2::jsonb)"
+# Columns by name: their number differs between releases of pgmq.
+_READ = "SELECT msg_id, read_ct, message FROM pgmq.read($1, $2, $3)"
+_READ_CONTAINING = "SELECT msg_id, read_ct, message FROM pgmq.read($1, $2, $3, $4::jsonb)"
+_READ_OTHER_LANGUAGES = """
+-- Jobs that pgmq's conditional read cannot ask for: those in none of the given languages.
+UPDATE pgmq.q_compilation_jobs AS job
+SET vt = clock_timestamp() + make_interval(secs => $2), read_ct = read_ct + 1
+FROM (
+    SELECT msg_id FROM pgmq.q_compilation_jobs
+    WHERE vt <= clock_timestamp() AND (message ->> 'language' = ANY ($1::text[])) IS NOT TRUE
+    ORDER BY msg_id LIMIT $3 FOR UPDATE SKIP LOCKED
+) AS chosen
+WHERE job.msg_id = chosen.msg_id
+RETURNING job.msg_id, job.read_ct, job.message
+"""
+_ARCHIVE = "SELECT pgmq.archive($1, $2::bigint)"
+_DELETE = "SELECT pgmq.delete($1, $2::bigint)"
+_EXTEND = "SELECT count(*) FROM pgmq.set_vt($1, $2::bigint, $3::integer)"
+_EXISTING = "SELECT queue_name FROM pgmq.meta WHERE queue_name = ANY ($1::text[])"
+_LENGTH = {
+    "compilation_jobs": "SELECT count(*) FROM pgmq.q_compilation_jobs",
+    "compilation_results": "SELECT count(*) FROM pgmq.q_compilation_results",
+}
+
+
+class Message(msgspec.Struct, frozen=True):
+    """A message that was read and is hidden from others for a while. body: JSON text. reads: this one included."""
+
+    id: int
+    reads: int
+    body: str
+
+
+async def send(conn: Connection, queue: str, message: msgspec.Struct) -> int:
+    """Put a message, encoded as JSON, into `queue`; returns its id. Listeners are told when this commits."""
+    message_id: int = await conn.fetchval(_SEND, queue, msgspec.json.encode(message).decode())
+    return message_id
+
+
+async def read(
+    conn: Connection, queue: str, *, visibility_s: int, most: int, containing: dict[str, str] | None = None
+) -> list[Message]:
+    """Take up to `most` messages and hide them for `visibility_s`; `containing` selects by JSON containment."""
+    if containing is None:
+        rows = await conn.fetch(_READ, queue, visibility_s, most)
+    else:
+        condition = msgspec.json.encode(containing).decode()
+        rows = await conn.fetch(_READ_CONTAINING, queue, visibility_s, most, condition)
+    return [Message(*row) for row in rows]
+
+
+async def read_jobs_in_other_languages(
+    conn: Connection, known: list[str], *, visibility_s: int, most: int
+) -> list[Message]:
+    """As `read`, of the jobs whose language is none of `known`, or missing."""
+    rows = await conn.fetch(_READ_OTHER_LANGUAGES, known, visibility_s, most)
+    return [Message(*row) for row in rows]
+
+
+async def archive(conn: Connection, queue: str, message_id: int) -> bool:
+    """Move a message to the queue's archive; False when somebody else removed it first."""
+    archived: bool = await conn.fetchval(_ARCHIVE, queue, message_id)
+    return archived
+
+
+async def delete(conn: Connection, queue: str, message_id: int) -> bool:
+    """Remove a message for good; False when somebody else removed it first."""
+    deleted: bool = await conn.fetchval(_DELETE, queue, message_id)
+    return deleted
+
+
+async def extend(conn: Connection, queue: str, message_id: int, visibility_s: int) -> bool:
+    """Hide a message for `visibility_s` from now; False when it is no longer in the queue."""
+    return bool(await conn.fetchval(_EXTEND, queue, message_id, visibility_s))
+
+
+async def missing(conn: Connection, queues: list[str]) -> list[str]:
+    """Which of `queues` do not exist."""
+    if await conn.fetchval("SELECT to_regclass('pgmq.meta') IS NULL"):
+        return queues
+    existing = {row["queue_name"] for row in await conn.fetch(_EXISTING, queues)}
+    return [queue for queue in queues if queue not in existing]
+
+
+async def length(conn: Connection, queue: str) -> int:
+    """How many messages are in the queue, hidden ones included."""
+    count: int = await conn.fetchval(_LENGTH[queue])
+    return count

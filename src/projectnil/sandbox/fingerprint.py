@@ -1,0 +1,50 @@
+"""What machine code depends on, as a name for the files that hold it. Needs no engine, so the api can ask."""
+
+import platform
+from functools import cache
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+
+KIB = 1024
+
+# Attributes of wasmtime.Config. Everything AssemblyScript emits is in; proposals nobody needs are out, since each
+# is code a guest could attack.
+ENGINE_SETTINGS: dict[str, bool | int | str] = {
+    "epoch_interruption": True,
+    "max_wasm_stack": 1024 * KIB,
+    "cranelift_opt_level": "speed",
+    "parallel_compilation": False,
+    "gc_support": False,
+    "shared_memory": False,
+    "wasm_threads": False,
+    "wasm_component_model": False,
+    "wasm_component_model_async": False,
+    "wasm_exceptions": False,
+    "wasm_function_references": False,
+    "wasm_gc": False,
+    "wasm_memory64": False,
+    "wasm_multi_memory": False,
+    "wasm_relaxed_simd": False,
+    "wasm_stack_switching": False,
+    "wasm_tail_call": False,
+    "wasm_wide_arithmetic": False,
+    "wasm_custom_page_sizes": False,
+}
+
+
+@cache
+def engine_fingerprint() -> str:
+    """16 hexadecimal digits that change with Wasmtime's version, its settings, or the CPU's features."""
+    parts = (version("wasmtime"), repr(sorted(ENGINE_SETTINGS.items())), platform.machine(), *_cpu_features())
+    return sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def _cpu_features() -> list[str]:
+    # proc(5): one block of `name : value` lines per CPU; x86 says `flags`, Arm says `Features`.
+    try:
+        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
+    except OSError:
+        return [platform.processor()]
+    names = ("vendor_id", "model name", "flags", "CPU implementer", "CPU part", "Features")
+    return sorted({line for line in lines if line.partition("\t")[0].partition(":")[0].strip() in names})
