@@ -1,0 +1,1 @@
+"""HTTP: parse, call a flow, render. The only importer of the web framework."""

@@ -37,6 +37,15 @@ class GuestTrapped(_GuestError, frozen=True):
         return f"trap: {self.explanation} ({self.code})"
 
 
+class GuestExited(_GuestError, frozen=True):
+    """The function ended itself with `process.exit`, so it has no output."""
+
+    code: int
+
+    def describe(self) -> str:
+        return f"exit: the function called process.exit({self.code}) before it returned its output"
+
+
 class GuestTimedOut(_GuestError, frozen=True):
     timeout_s: float
 
@@ -83,6 +92,7 @@ class GuestBrokeAbi(_GuestError, frozen=True):
 GuestError: TypeAlias = (
     GuestAborted
     | GuestTrapped
+    | GuestExited
     | GuestTimedOut
     | GuestOutOfMemory
     | GuestOutputTooLarge

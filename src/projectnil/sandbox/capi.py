@@ -13,13 +13,13 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import msgspec
-from wasmtime import Engine, FuncType, InstancePre, Linker
+from wasmtime import Engine, FuncType, InstancePre, Linker, TrapCode
 from wasmtime import _bindings as c
 from wasmtime._ffi import dll
 
 Address: TypeAlias = int
 
-_VALUE_BYTES = ctypes.sizeof(c.wasmtime_val_raw_t)  # type: ignore[no-untyped-call, unused-ignore]
+_VALUE_BYTES = ctypes.sizeof(c.wasmtime_val_raw_t)
 _MOST_VALUES = 8
 _UNLIMITED = -1
 
@@ -43,22 +43,16 @@ _store_limiter = _declare_quick("wasmtime_store_limiter", None, _pointer, _i64, 
 _store_delete = _declare("wasmtime_store_delete", None, _pointer)
 _set_epoch_deadline = _declare_quick("wasmtime_context_set_epoch_deadline", None, _pointer, _u64)
 _increment_epoch = _declare_quick("wasmtime_engine_increment_epoch", None, _pointer)
-_instantiate = _declare(
-    "wasmtime_instance_pre_instantiate", _pointer, _pointer, _pointer, _pointer, _pointer
-)
+_instantiate = _declare("wasmtime_instance_pre_instantiate", _pointer, _pointer, _pointer, _pointer, _pointer)
 _export_nth = _declare_quick(
     "wasmtime_instance_export_nth", _bool, _pointer, _pointer, _size, _pointer, _pointer, _pointer
 )
-_func_call = _declare(
-    "wasmtime_func_call_unchecked", _pointer, _pointer, _pointer, _pointer, _size, _pointer
-)
+_func_call = _declare("wasmtime_func_call_unchecked", _pointer, _pointer, _pointer, _pointer, _size, _pointer)
 _memory_data = _declare_quick("wasmtime_memory_data", _pointer, _pointer, _pointer)
 _memory_data_size = _declare_quick("wasmtime_memory_data_size", _size, _pointer, _pointer)
 _caller_context = _declare_quick("wasmtime_caller_context", _pointer, _pointer)
-_caller_export_get = _declare_quick(
-    "wasmtime_caller_export_get", _bool, _pointer, ctypes.c_char_p, _size, _pointer
-)
-_trap_new = _declare_quick("wasmtime_trap_new", _pointer, ctypes.c_char_p, _size)
+_caller_export_get = _declare_quick("wasmtime_caller_export_get", _bool, _pointer, ctypes.c_char_p, _size, _pointer)
+_trap_new_code = _declare_quick("wasmtime_trap_new_code", _pointer, ctypes.c_uint8)
 _trap_code = _declare_quick("wasmtime_trap_code", _bool, _pointer, _pointer)
 _trap_trace = _declare_quick("wasm_trap_trace", None, _pointer, _pointer)
 _trap_delete = _declare_quick("wasm_trap_delete", None, _pointer)
@@ -85,13 +79,16 @@ _name_size = ctypes.c_size_t()
 _trap = ctypes.c_void_p()
 _values = (c.wasmtime_val_raw_t * _MOST_VALUES)()
 
+# What a host function raised, until the trap it caused has come back through the guest.
+_host_faults: list[Exception] = []
+
 _INSTANCE = ctypes.addressof(_instance)
 _FUNCTION_SLOT = ctypes.addressof(_function_slot)
-_FUNCTION = _FUNCTION_SLOT + c.wasmtime_extern.of.offset  # type: ignore[attr-defined]
+_FUNCTION = _FUNCTION_SLOT + c.wasmtime_extern.of.offset
 _MEMORY_SLOT = ctypes.addressof(_memory_slot)
-_MEMORY = _MEMORY_SLOT + c.wasmtime_extern.of.offset  # type: ignore[attr-defined]
+_MEMORY = _MEMORY_SLOT + c.wasmtime_extern.of.offset
 _CALLER_SLOT = ctypes.addressof(_caller_slot)
-_CALLER_MEMORY = _CALLER_SLOT + c.wasmtime_extern.of.offset  # type: ignore[attr-defined]
+_CALLER_MEMORY = _CALLER_SLOT + c.wasmtime_extern.of.offset
 _NAME, _NAME_SIZE = ctypes.addressof(_name), ctypes.addressof(_name_size)
 _TRAP = ctypes.addressof(_trap)
 _VALUES = ctypes.addressof(_values)
@@ -100,10 +97,11 @@ _argument_0 = ctypes.c_uint32.from_address(_VALUES)
 _argument_1 = ctypes.c_uint32.from_address(_VALUES + _VALUE_BYTES)
 
 _WASMTIME_EXTERN_MEMORY = 3
+_UNREACHABLE = TrapCode.UNREACHABLE.value
 
 
 class TrapReport(msgspec.Struct, frozen=True):
-    """code: wasmtime_trap_code_t, None for a trap the host made. module_offset: the trapping instruction's byte
+    """code: wasmtime_trap_code_t, None for a trap without one. module_offset: the trapping instruction's byte
     in the .wasm file, None when the engine does not know it."""
 
     code: int | None
@@ -183,24 +181,26 @@ class Caller:
     def memory(self) -> tuple[Address, int]:
         """As Guest.memory; works in a start section too. Empty when the module exports no memory."""
         found = _caller_export_get(self._caller, b"memory", 6, _CALLER_SLOT)
-        if not found or _caller_slot.kind != _WASMTIME_EXTERN_MEMORY:
+        if not found or int(_caller_slot.kind) != _WASMTIME_EXTERN_MEMORY:
             return 0, 0
         context = _caller_context(self._caller)
         return _memory_data(context, _CALLER_MEMORY) or 0, _memory_data_size(context, _CALLER_MEMORY)
 
 
-def define_function(
-    linker: Linker, module: str, name: str, kind: FuncType, body: Callable[[Caller], bool]
-) -> object:
+def define_function(linker: Linker, module: str, name: str, kind: FuncType, body: Callable[[Caller], bool]) -> object:
     """Let guests import `module.name`. body says whether the guest may go on; False ends it with a trap.
 
-    body must not raise. Returns what must be kept alive as long as a guest can call.
+    What body raises ends the guest as an EngineFault. Returns what must be kept alive as long as a guest can call.
     """
 
     def enter(_env: int, caller: Address, values: Address, _count: int) -> int:
-        if body(Caller(caller, values)):
-            return 0
-        trap: Address = _trap_new(b"", 0)
+        try:
+            if body(Caller(caller, values)):
+                return 0
+        except Exception as error:  # an exception cannot cross C: it waits for the trap it causes
+            _host_faults.append(error)
+        # With a code it comes back as a trap; one that has only a message would come back as an error.
+        trap: Address = _trap_new_code(_UNREACHABLE)
         return trap
 
     callback = _Callback(enter)
@@ -249,6 +249,8 @@ def _raise(error: Address | None) -> None:
         report = _read_trap(trap)
     finally:
         _trap_delete(trap)
+    if _host_faults:
+        raise EngineFault("a host function failed") from _host_faults.pop()
     raise Trapped(report)
 
 

@@ -1,0 +1,29 @@
+"""What the handlers work with."""
+
+import msgspec
+from starlette.requests import Request
+
+from projectnil.config import Settings
+from projectnil.domain.limits import Limits
+from projectnil.flows.execution import Executor
+from projectnil.postgres.connections import Pool
+from projectnil.sandbox.pool import SandboxPool
+
+
+class ApiContext(msgspec.Struct, frozen=True):
+    """The parts of the platform that one api process has."""
+
+    settings: Settings
+    pool: Pool
+    sandbox: SandboxPool
+    executor: Executor
+
+    @property
+    def limits(self) -> Limits:
+        return self.settings.limits
+
+
+def context_of(request: Request) -> ApiContext:
+    """The parts the application was made with."""
+    context: ApiContext = request.app.state.context
+    return context

@@ -1,0 +1,129 @@
+"""`/docs`: the OpenAPI document as one readable page. No script, no style sheet, no font from anywhere else."""
+
+import json
+from collections.abc import Iterator
+from html import escape
+from typing import Any
+
+from projectnil.api.openapi import problem_example, problem_kinds
+
+Json = dict[str, Any]
+
+_STYLE = """
+:root { color-scheme: light dark; --line: color-mix(in srgb, currentColor 18%, transparent); }
+body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 54rem; padding: 1.5rem; }
+h1 { margin-bottom: 0; } h2 { border-bottom: 1px solid var(--line); margin-top: 2.5rem; padding-bottom: .25rem; }
+nav ul { columns: 2; padding-left: 1rem; } nav li { break-inside: avoid; list-style: none; }
+article { border: 1px solid var(--line); border-radius: .5rem; margin: 1.25rem 0; padding: .25rem 1.25rem 1rem; }
+h3 { font-size: 1.05rem; } h3 small { font-weight: normal; opacity: .75; }
+.method { border-radius: .25rem; color: #fff; font: 700 .8rem ui-monospace, monospace; padding: .15rem .5rem; }
+.get { background: #1f6f43; } .post { background: #1d4f91; } .put { background: #8a5a00; } .delete { background: #a32020; }
+code, pre { font: .875rem/1.45 ui-monospace, monospace; }
+pre { background: color-mix(in srgb, currentColor 6%, transparent); border-radius: .375rem; margin: .5rem 0;
+      overflow-x: auto; padding: .75rem; }
+table { border-collapse: collapse; width: 100%; } td, th { border-bottom: 1px solid var(--line); padding: .3rem .6rem .3rem 0;
+      text-align: left; vertical-align: top; }
+summary { cursor: pointer; margin: .4rem 0; }
+"""
+
+
+def docs_page(document: Json) -> str:
+    """The page for an OpenAPI document of ours, as HTML."""
+    info = document["info"]
+    parts = [
+        f"<!doctype html><html lang='en'><meta charset='utf-8'><title>{escape(info['title'])} API</title>",
+        "<meta name='viewport' content='width=device-width, initial-scale=1'>",
+        f"<style>{_STYLE}</style><body><h1>{escape(info['title'])} API</h1>",
+        f"<p>Version {escape(info['version'])}. The same as a document for machines: ",
+        "<a href='/openapi.json'>/openapi.json</a> (OpenAPI 3.1).</p>",
+        *(f"<p>{_inline(text)}</p>" for text in info["description"].split("\n\n")),
+        *_contents(document),
+        *_operations(document),
+        *_problems(),
+        "</body></html>",
+    ]
+    return "".join(parts)
+
+
+def _each(document: Json) -> Iterator[tuple[str, str, Json]]:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            yield path, method, operation
+
+
+def _contents(document: Json) -> Iterator[str]:
+    yield "<nav><ul>"
+    for path, method, operation in _each(document):
+        yield f"<li>{_method(method)} <a href='#{operation['operationId']}'><code>{escape(path)}</code></a></li>"
+    yield "</ul></nav>"
+
+
+def _operations(document: Json) -> Iterator[str]:
+    for tag in document["tags"]:
+        yield f"<h2>{escape(tag['name'].capitalize())}</h2>"
+        for path, method, operation in _each(document):
+            if tag["name"] in operation["tags"]:
+                yield from _operation(path, method, operation)
+
+
+def _operation(path: str, method: str, operation: Json) -> Iterator[str]:
+    yield f"<article id='{operation['operationId']}'><h3>{_method(method)} <code>{escape(path)}</code> "
+    yield f"<small>{escape(operation['summary'])}</small></h3><p>{_inline(operation['description'])}</p>"
+    if operation["parameters"]:
+        yield from _parameters(operation["parameters"])
+    if body := operation.get("requestBody"):
+        yield f"<p><strong>Takes</strong> {_inline(body['description'])}</p>"
+        yield from _media(body)
+    yield "<p><strong>Answers</strong></p>"
+    for status, response in operation["responses"].items():
+        yield f"<details{' open' if status.startswith('2') else ''}><summary><code>{status}</code> "
+        yield f"{_inline(response['description'])}</summary>"
+        for name, header in response.get("headers", {}).items():
+            yield f"<p><code>{escape(name)}</code>: {_inline(header['description'])}</p>"
+        yield from _media(response)
+        yield "</details>"
+    yield "</article>"
+
+
+def _parameters(parameters: list[Json]) -> Iterator[str]:
+    yield "<table><tr><th>Parameter</th><th>In</th><th>Value</th><th></th></tr>"
+    for parameter in parameters:
+        yield f"<tr><td><code>{escape(parameter['name'])}</code></td><td>{parameter['in']}</td>"
+        yield f"<td>{escape(_value(parameter['schema']))}</td><td>{_inline(parameter['description'])}</td></tr>"
+    yield "</table>"
+
+
+def _value(schema: Json) -> str:
+    if "enum" in schema:
+        return ", ".join(schema["enum"])
+    if "minimum" in schema:
+        return f"{schema['minimum']} to {schema['maximum']}, default {schema['default']}"
+    return str(schema.get("format", schema["type"]))
+
+
+def _media(body: Json) -> Iterator[str]:
+    for media_type, media in body.get("content", {}).items():
+        found = [example["value"] for example in media.get("examples", {}).values()]
+        for example in [*found, *([media["example"]] if "example" in media else [])]:
+            yield f"<pre><code>{escape(json.dumps(example, indent=2, ensure_ascii=False))}</code></pre>"
+        if media_type == "application/wasm":
+            yield "<p><code>application/wasm</code></p>"
+
+
+def _problems() -> Iterator[str]:
+    yield "<h2>Errors</h2><p>The <code>type</code> of a problem leads here.</p>"
+    for kind in problem_kinds():
+        yield f"<article id='{kind.name}'><h3><code>{kind.status.value}</code> {escape(kind.title)} "
+        yield f"<small>{escape(kind.name)}</small></h3><pre><code>"
+        yield escape(json.dumps(problem_example(kind, "/functions"), indent=2, ensure_ascii=False))
+        yield "</code></pre></article>"
+
+
+def _method(method: str) -> str:
+    return f"<span class='method {method}'>{method.upper()}</span>"
+
+
+def _inline(text: str) -> str:
+    """Text with `code` in backticks."""
+    pieces = escape(text).split("`")
+    return "".join(f"<code>{piece}</code>" if at % 2 else piece for at, piece in enumerate(pieces))

@@ -1,0 +1,121 @@
+"""Real requests and answers for the OpenAPI document; a test holds each against its schema."""
+
+from typing import Any
+
+FUNCTION_ID = "019aa5c4-8f2e-7b31-9d5a-3c1f0e6b7a42"
+EXECUTION_ID = "019aa5c5-02d7-7e0c-8a11-94b2d7c3f650"
+
+_SOURCE = """import { JSON } from "json-as";
+
+@json
+class Input {
+  a: i32 = 0;
+  b: i32 = 0;
+}
+
+@json
+class Output {
+  sum: i32 = 0;
+}
+
+export function handle(input: string): string {
+  const given = JSON.parse<Input>(input);
+  const result = new Output();
+  result.sum = given.a + given.b;
+  return JSON.stringify(result);
+}
+"""
+
+FUNCTION_BODY: dict[str, Any] = {
+    "name": "add",
+    "description": "Adds two numbers",
+    "language": "assemblyscript",
+    "source": _SOURCE,
+}
+FUNCTION_CREATED: dict[str, Any] = {
+    "id": FUNCTION_ID,
+    "name": "add",
+    "status": "PENDING",
+    "createdAt": "2026-11-21T09:30:00.123456Z",
+}
+FUNCTION_ITEM: dict[str, Any] = {
+    "id": FUNCTION_ID,
+    "name": "add",
+    "description": "Adds two numbers",
+    "language": "assemblyscript",
+    "status": "READY",
+    "revision": 1,
+    "createdAt": "2026-11-21T09:30:00.123456Z",
+    "updatedAt": "2026-11-21T09:30:01.456789Z",
+}
+FUNCTION_DETAILS: dict[str, Any] = {**FUNCTION_ITEM, "source": _SOURCE, "compileError": None}
+FUNCTION_UPDATED: dict[str, Any] = {
+    **FUNCTION_DETAILS,
+    "status": "PENDING",
+    "revision": 2,
+    "updatedAt": "2026-11-21T09:45:00.000001Z",
+}
+EXECUTE_BODY: dict[str, Any] = {"input": {"a": 2, "b": 3}}
+EXECUTION_RESULT: dict[str, Any] = {
+    "id": EXECUTION_ID,
+    "functionId": FUNCTION_ID,
+    "status": "COMPLETED",
+    "output": {"sum": 5},
+    "errorMessage": None,
+    "createdAt": "2026-11-21T09:30:30.000111Z",
+    "completedAt": "2026-11-21T09:30:30.001222Z",
+}
+EXECUTION_ITEM: dict[str, Any] = {
+    "id": EXECUTION_ID,
+    "functionId": FUNCTION_ID,
+    "status": "COMPLETED",
+    "errorMessage": None,
+    "createdAt": "2026-11-21T09:30:30.000111Z",
+    "startedAt": "2026-11-21T09:30:30.000111Z",
+    "completedAt": "2026-11-21T09:30:30.001222Z",
+}
+EXECUTION_DETAILS: dict[str, Any] = {
+    **EXECUTION_ITEM,
+    "input": {"a": 2, "b": 3},
+    "output": {"sum": 5},
+    "logs": None,
+}
+HEALTH_UP: dict[str, Any] = {
+    "status": "UP",
+    "database": {"status": "UP", "detail": "Postgres 18.4"},
+    "queues": {"status": "UP", "counts": {"compilation_jobs": 0, "compilation_results": 0}},
+    "compiler": {"status": "UP", "detail": "serves assemblyscript"},
+    "sandbox": {"status": "UP", "counts": {"processes": 2, "busy": 0, "waiting": 0, "max": 16}},
+}
+HEALTH_DOWN: dict[str, Any] = {
+    "status": "DOWN",
+    "database": {"status": "DOWN", "detail": "connection refused"},
+    "queues": {"status": "DOWN", "detail": "the database is not available"},
+    "compiler": {"status": "DOWN", "detail": "the database is not available"},
+    "sandbox": {"status": "UP", "counts": {"processes": 2, "busy": 0, "waiting": 0, "max": 16}},
+}
+
+# By the last part of the problem's type: detail, and the members beyond the common ones.
+PROBLEMS: dict[str, tuple[str, dict[str, Any]]] = {
+    "invalid-input": ("name: is required", {"field": "name"}),
+    "function-not-ready": (
+        f"function {FUNCTION_ID} is PENDING, not READY: it waits for its compiler; try again when GET says READY",
+        {},
+    ),
+    "function-not-found": (f"there is no function {FUNCTION_ID}", {}),
+    "execution-not-found": (f"there is no execution {EXECUTION_ID}", {}),
+    "too-large": ("input may have at most 1 MiB (1,048,576 bytes); this one is 2,097,152 bytes", {}),
+    "unsupported-language": (
+        "language 'cobol' is not supported; supported: assemblyscript",
+        {"supported": ["assemblyscript"]},
+    ),
+    "overloaded": ("all 16 sandboxes are busy with long-running functions", {}),
+    "execution-interrupted": (
+        "interrupted: the platform stopped before it finished",
+        {"executionId": EXECUTION_ID},
+    ),
+    "unavailable": ("the database is not available; try again", {}),
+    "path-not-found": ("there is nothing at /function; /docs lists every path", {}),
+    "method-not-allowed": ("PATCH is not a method of /functions; it has GET, HEAD, POST", {}),
+    "internal": ("an unexpected error; the log has it under request 019aa5c6-1b2c-7d3e-8f40-5a6b7c8d9e0f", {}),
+}

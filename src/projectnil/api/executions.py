@@ -1,0 +1,57 @@
+"""/functions/{id}/execute and /executions"""
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from projectnil.api.context import context_of
+from projectnil.api.paging import next_link, parse_page
+from projectnil.api.parsing import decode_body, input_object, path_id, query_choice, read_body
+from projectnil.api.rendering import json_response
+from projectnil.api.schemas import ExecuteBody, execution_details, execution_item, execution_result
+from projectnil.domain.executions import ExecutionStatus
+from projectnil.domain.ids import ExecutionId, FunctionId
+from projectnil.flows import catalog
+
+_decoder = msgspec.json.Decoder(ExecuteBody)
+_AROUND_INPUT_BYTES = 64 * 1024
+
+
+async def execute(request: Request) -> Response:
+    context = context_of(request)
+    function_id = FunctionId(path_id(request, "function"))
+    most_bytes = context.settings.input_bytes
+    body = await read_body(request, most_bytes + _AROUND_INPUT_BYTES)
+    decoded = decode_body(body, _decoder) if body.strip() else ExecuteBody()
+    run = await context.executor.execute(function_id, input_object(decoded.input, most_bytes))
+    return json_response(execution_result(run))
+
+
+async def index(request: Request) -> Response:
+    page = parse_page(request)
+    summaries = await catalog.list_executions(
+        context_of(request).pool,
+        before=ExecutionId(page.before) if page.before else None,
+        status=query_choice(request, "status", ExecutionStatus),
+        most=page.fetch,
+    )
+    items = [execution_item(summary) for summary in summaries[: page.limit]]
+    return json_response(items, headers=next_link(request, page, summaries))
+
+
+async def index_of_function(request: Request) -> Response:
+    page = parse_page(request)
+    summaries = await catalog.list_executions_of(
+        context_of(request).pool,
+        FunctionId(path_id(request, "function")),
+        before=ExecutionId(page.before) if page.before else None,
+        status=query_choice(request, "status", ExecutionStatus),
+        most=page.fetch,
+    )
+    items = [execution_item(summary) for summary in summaries[: page.limit]]
+    return json_response(items, headers=next_link(request, page, summaries))
+
+
+async def show(request: Request) -> Response:
+    execution_id = ExecutionId(path_id(request, "execution"))
+    return json_response(execution_details(await catalog.get_execution(context_of(request).pool, execution_id)))

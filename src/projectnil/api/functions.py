@@ -1,0 +1,91 @@
+"""/functions"""
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from projectnil.api.context import ApiContext, context_of
+from projectnil.api.paging import next_link, parse_page
+from projectnil.api.parsing import decode_body, path_id, query_choice, query_text, read_body
+from projectnil.api.rendering import json_response
+from projectnil.api.schemas import FunctionBody, function_created, function_details, function_item
+from projectnil.domain.functions import FunctionStatus, NewFunction, check_new_function
+from projectnil.domain.ids import FunctionId
+from projectnil.flows import catalog, registration
+
+_decoder = msgspec.json.Decoder(FunctionBody)
+
+# One byte of source is at most six of JSON text (`\u0041`); the other fields are small.
+_ESCAPED_BYTES = 6
+_OTHER_FIELDS_BYTES = 128 * 1024
+
+
+async def create(request: Request) -> Response:
+    context = context_of(request)
+    function = await registration.register(context.pool, await _new_function(request, context))
+    headers = {"Location": f"/functions/{function.id}"}
+    return json_response(function_created(function), status=201, headers=headers)
+
+
+async def show(request: Request) -> Response:
+    function = await catalog.get_function(context_of(request).pool, _function_id(request))
+    return json_response(function_details(function))
+
+
+async def update(request: Request) -> Response:
+    context = context_of(request)
+    function_id = _function_id(request)
+    new = await _new_function(request, context)
+    return json_response(function_details(await registration.update(context.pool, function_id, new)))
+
+
+async def delete(request: Request) -> Response:
+    await registration.delete(context_of(request).pool, _function_id(request))
+    return Response(status_code=204)
+
+
+async def index(request: Request) -> Response:
+    page = parse_page(request)
+    summaries = await catalog.list_functions(
+        context_of(request).pool,
+        before=FunctionId(page.before) if page.before else None,
+        name=query_text(request, "name"),
+        status=query_choice(request, "status", FunctionStatus),
+        most=page.fetch,
+    )
+    items = [function_item(summary) for summary in summaries[: page.limit]]
+    return json_response(items, headers=next_link(request, page, summaries))
+
+
+async def wasm(request: Request) -> Response:
+    pool = context_of(request).pool
+    function_id = _function_id(request)
+    sha256 = await catalog.get_module_name(pool, function_id)
+    headers = {"ETag": f'"{sha256}"', "Cache-Control": "no-cache"}
+    if _matches(request.headers.get("if-none-match", ""), headers["ETag"]):
+        return Response(status_code=304, headers=headers)
+    module = await catalog.get_module(pool, function_id, sha256)
+    return Response(module, headers=headers, media_type="application/wasm")
+
+
+def _matches(if_none_match: str, etag: str) -> bool:
+    # RFC 9110, section 13.1.2: a list of tags, compared weakly, or `*`.
+    candidates = [candidate.strip().removeprefix("W/") for candidate in if_none_match.split(",")]
+    return etag in candidates or "*" in candidates
+
+
+def _function_id(request: Request) -> FunctionId:
+    return FunctionId(path_id(request, "function"))
+
+
+async def _new_function(request: Request, context: ApiContext) -> NewFunction:
+    limits = context.limits
+    body = await read_body(request, limits.source_bytes * _ESCAPED_BYTES + _OTHER_FIELDS_BYTES)
+    decoded = decode_body(body, _decoder)
+    return check_new_function(
+        name=decoded.name,
+        description=decoded.description,
+        language=decoded.language,
+        source=decoded.source,
+        limits=limits,
+    )

@@ -1,0 +1,65 @@
+"""Keyset pages: ids sort by time, so a page is what comes before an id. The cursor is opaque to clients."""
+
+import base64
+import binascii
+from collections.abc import Sequence
+from typing import Any, Protocol
+from urllib.parse import urlencode
+from uuid import UUID
+
+import msgspec
+from starlette.requests import Request
+
+from projectnil.domain.errors import InvalidInput
+
+DEFAULT_LIMIT = 50
+MOST = 500
+
+
+class HasId(Protocol):
+    """Anything a page can end with."""
+
+    @property
+    def id(self) -> UUID: ...
+
+
+class Page(msgspec.Struct, frozen=True):
+    """limit: how many items at the most. before: the last id of the page before, None for the newest."""
+
+    limit: int
+    before: UUID | None
+
+    @property
+    def fetch(self) -> int:
+        """One more than is shown tells whether there is a next page."""
+        return self.limit + 1
+
+
+def parse_page(request: Request) -> Page:
+    """Reads `limit` and `cursor`. Raises InvalidInput."""
+    limit_text = request.query_params.get("limit", str(DEFAULT_LIMIT))
+    if not (limit_text.isascii() and limit_text.isdigit() and 1 <= int(limit_text[:9]) <= MOST):
+        raise InvalidInput(f"must be a whole number from 1 to {MOST}; it is {limit_text[:100]!r}", "limit")
+    cursor = request.query_params.get("cursor")
+    return Page(int(limit_text), _decode(cursor) if cursor is not None else None)
+
+
+def next_link(request: Request, page: Page, items: Sequence[HasId]) -> dict[str, str]:
+    """The `Link` header (RFC 8288) for the page after `items`, which were fetched with `page.fetch`; or none."""
+    if len(items) <= page.limit:
+        return {}
+    last = items[page.limit - 1].id
+    kept: dict[str, Any] = {name: value for name, value in request.query_params.items() if name != "cursor"}
+    query = urlencode({**kept, "limit": page.limit, "cursor": _encode(last)})
+    return {"Link": f'<{request.url.path}?{query}>; rel="next"'}
+
+
+def _encode(identifier: UUID) -> str:
+    return base64.urlsafe_b64encode(identifier.bytes).rstrip(b"=").decode()
+
+
+def _decode(cursor: str) -> UUID:
+    try:
+        return UUID(bytes=base64.b64decode(cursor + "==", altchars=b"-_", validate=True))
+    except (binascii.Error, ValueError):
+        raise InvalidInput("must be the cursor of a Link header, unchanged", "cursor") from None

@@ -1,0 +1,115 @@
+"""From bytes to checked values. Everything here raises InvalidInput, naming the field, or TooLarge."""
+
+import re
+from enum import StrEnum
+from typing import TypeVar
+from uuid import UUID
+
+import msgspec
+from starlette.requests import Request
+
+from projectnil.domain.errors import InvalidInput, TooLarge
+from projectnil.domain.ids import parse_id
+from projectnil.domain.json_text import UnstorableJson, check_json_text
+
+Shape = TypeVar("Shape")
+Choice = TypeVar("Choice", bound=StrEnum)
+
+# msgspec's messages: "Expected `str`, got `int` - at `$.name`" and "Object missing required field `name`".
+_AT_FIELD = re.compile(r"(?P<problem>.*) - at `\$\.?(?P<field>[^`]*)`$")
+_MISSING_FIELD = re.compile(r"Object missing required field `(?P<field>[^`]+)`$")
+_NOTHING = msgspec.Raw()
+
+
+async def read_body(request: Request, most_bytes: int) -> bytes:
+    """The whole body. Raises TooLarge before more than `most_bytes` are held in memory."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > most_bytes:
+        raise TooLarge("the request body", most_bytes, int(declared))
+    chunks: list[bytes] = []
+    size_bytes = 0
+    async for chunk in request.stream():
+        size_bytes += len(chunk)
+        if size_bytes > most_bytes:
+            raise TooLarge("the request body", most_bytes)
+        chunks.append(chunk)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def decode_body(body: bytes, decoder: msgspec.json.Decoder[Shape]) -> Shape:
+    """A JSON body in its shape; unknown fields are ignored."""
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise _invalid_field(str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidInput(f"the body is not valid JSON: {_why_malformed(body, error)}") from None
+
+
+def input_object(raw: msgspec.Raw, most_bytes: int) -> bytes:
+    """The `input` of an execution as JSON text: an object that can be stored; `{}` when absent or null."""
+    text = bytes(raw).strip() if raw is not _NOTHING else b""
+    if text in (b"", b"null"):
+        return b"{}"
+    if not text.startswith(b"{"):
+        raise InvalidInput(f"must be a JSON object, and this is {_kind_of(text)}", "input")
+    if len(text) > most_bytes:
+        raise TooLarge("input", most_bytes, len(text))
+    try:
+        check_json_text(text)
+    except UnstorableJson as error:
+        raise InvalidInput(str(error), "input") from None
+    return text
+
+
+def path_id(request: Request, what: str) -> UUID:
+    """The `id` of the path."""
+    text: str = request.path_params["id"]
+    return _uuid(text, f"{what} id")
+
+
+def query_choice(request: Request, name: str, choices: type[Choice]) -> Choice | None:
+    """A query parameter that must be one of an enum's values."""
+    text = request.query_params.get(name)
+    if text is None:
+        return None
+    try:
+        return choices(text)
+    except ValueError:
+        raise InvalidInput(f"must be one of {', '.join(choices)}; it is {text!r}", name) from None
+
+
+def query_text(request: Request, name: str) -> str | None:
+    """A query parameter that Postgres can compare text with."""
+    text = request.query_params.get(name)
+    if text is not None and "\0" in text:
+        raise InvalidInput("must not contain the NUL character (U+0000)", name)
+    return text
+
+
+def _uuid(text: str, field: str) -> UUID:
+    identifier = parse_id(text)
+    if identifier is None:
+        raise InvalidInput(f"must be a UUID such as 0198c1a2-7d3e-7c55-9f0e-2b6f5a4c1d90; it is {text[:100]!r}", field)
+    return identifier
+
+
+def _invalid_field(message: str) -> InvalidInput:
+    if missing := _MISSING_FIELD.match(message):
+        return InvalidInput("is required", missing["field"])
+    if located := _AT_FIELD.match(message):
+        return InvalidInput(located["problem"].replace("`", ""), located["field"] or None)
+    return InvalidInput(f"the body is not what it must be: {message.replace('`', '')}")
+
+
+def _why_malformed(body: bytes, error: Exception) -> str:
+    try:
+        check_json_text(body)
+    except UnstorableJson as problem:
+        return str(problem)
+    return str(error)
+
+
+def _kind_of(text: bytes) -> str:
+    kinds = {b"[": "an array", b'"': "a string", b"t": "a boolean", b"f": "a boolean"}
+    return kinds.get(text[:1], "a number")

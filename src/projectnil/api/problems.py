@@ -1,0 +1,134 @@
+"""Errors over HTTP: one table from error to status, one shape for all of them (RFC 9457, problem details)."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from http import HTTPStatus
+
+import msgspec
+import structlog
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from projectnil.domain import errors
+from projectnil.postgres.connections import CONNECTION_ERRORS
+
+log = structlog.get_logger()
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class Problem(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True):
+    """RFC 9457's members, and `timestamp`, `error`, `message`, `requestId`; `field` where one is at fault."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    timestamp: datetime
+    error: str
+    message: str
+    request_id: str
+    field: str | None = None
+    supported: tuple[str, ...] | None = None
+    execution_id: str | None = None
+
+
+class Kind(msgspec.Struct, frozen=True):
+    """name: the last part of the problem's `type`, and the anchor that explains it in `/docs`."""
+
+    name: str
+    status: HTTPStatus
+    title: str
+
+
+# The table. A subclass would have to stand before its base.
+KINDS: Mapping[type[Exception], Kind] = {
+    errors.InvalidInput: Kind("invalid-input", HTTPStatus.BAD_REQUEST, "The request is not valid"),
+    errors.FunctionNotReady: Kind("function-not-ready", HTTPStatus.BAD_REQUEST, "The function is not ready"),
+    errors.FunctionNotFound: Kind("function-not-found", HTTPStatus.NOT_FOUND, "No such function"),
+    errors.ExecutionNotFound: Kind("execution-not-found", HTTPStatus.NOT_FOUND, "No such execution"),
+    errors.TooLarge: Kind("too-large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The request is too large"),
+    errors.UnsupportedLanguage: Kind(
+        "unsupported-language", HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The language is not supported"
+    ),
+    errors.Overloaded: Kind("overloaded", HTTPStatus.SERVICE_UNAVAILABLE, "The platform is busy"),
+    errors.ExecutionInterrupted: Kind(
+        "execution-interrupted", HTTPStatus.SERVICE_UNAVAILABLE, "The execution was interrupted"
+    ),
+    errors.PlatformUnavailable: Kind("unavailable", HTTPStatus.SERVICE_UNAVAILABLE, "The platform is not available"),
+}
+PATH_NOT_FOUND = Kind("path-not-found", HTTPStatus.NOT_FOUND, "No such path")
+METHOD_NOT_ALLOWED = Kind("method-not-allowed", HTTPStatus.METHOD_NOT_ALLOWED, "The path has no such method")
+INTERNAL = Kind("internal", HTTPStatus.INTERNAL_SERVER_ERROR, "The platform failed")
+
+_RETRY_AFTER_S = 1
+
+
+def platform_error_response(request: Request, error: Exception) -> Response:
+    """The answer to an error of the table."""
+    kind = next(kind for family, kind in KINDS.items() if isinstance(error, family))
+    headers: dict[str, str] = {}
+    if kind.status is HTTPStatus.SERVICE_UNAVAILABLE:
+        headers["Retry-After"] = str(getattr(error, "retry_after_s", _RETRY_AFTER_S))
+    return _response(request, kind, str(error), headers, error)
+
+
+def database_error_response(request: Request, error: Exception) -> Response:
+    """The answer when the database cannot be reached: the platform's fault, and worth another try."""
+    log.warning("database.unavailable", error=str(error) or type(error).__name__)
+    gone = errors.PlatformUnavailable("the database is not available; try again")
+    return platform_error_response(request, gone)
+
+
+def http_error_response(request: Request, error: Exception) -> Response:
+    """The answer to what the router raises: no such path, no such method."""
+    if isinstance(error, HTTPException) and error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        allowed = (error.headers or {}).get("Allow", "")
+        detail = f"{request.method} is not a method of {request.url.path}; it has {allowed}"
+        return _response(request, METHOD_NOT_ALLOWED, detail, {"Allow": allowed}, error)
+    detail = f"there is nothing at {request.url.path}; /docs lists every path"
+    return _response(request, PATH_NOT_FOUND, detail, {}, error)
+
+
+def internal_error_response(request: Request, error: Exception) -> Response:
+    """The answer to a surprise. What it was goes to the log, not to the client."""
+    log.error("api.internal_error", requestId=request_id(request), path=request.url.path, exc_info=error)
+    detail = f"an unexpected error; the log has it under request {request_id(request)}"
+    return _response(request, INTERNAL, detail, {}, error)
+
+
+def request_id(request: Request) -> str:
+    """The id that the answer's X-Request-Id header carries."""
+    identifier: str = request.scope.get("state", {}).get("request_id", "")
+    return identifier
+
+
+HANDLERS = {
+    HTTPException: http_error_response,
+    **dict.fromkeys(KINDS, platform_error_response),
+    **dict.fromkeys(CONNECTION_ERRORS, database_error_response),
+    Exception: internal_error_response,
+}
+
+
+def _response(request: Request, kind: Kind, detail: str, headers: Mapping[str, str], error: Exception) -> Response:
+    execution_id = getattr(error, "execution_id", None)
+    problem = Problem(
+        type=f"/docs#{kind.name}",
+        title=kind.title,
+        status=kind.status.value,
+        detail=detail,
+        instance=request.url.path,
+        timestamp=datetime.now(UTC),
+        error=kind.status.phrase,
+        message=detail,
+        request_id=request_id(request),
+        field=getattr(error, "field", None),
+        supported=getattr(error, "supported", None),
+        execution_id=str(execution_id) if execution_id else None,
+    )
+    return Response(
+        msgspec.json.encode(problem), status_code=kind.status.value, headers=dict(headers), media_type=MEDIA_TYPE
+    )

@@ -1,0 +1,260 @@
+"""Every operation of the API in one table: the router and the OpenAPI document are both made from it."""
+
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from projectnil.api import examples, executions, functions, health, schemas
+from projectnil.domain import errors
+from projectnil.domain.executions import ExecutionStatus
+from projectnil.domain.functions import FunctionStatus
+from projectnil.flows.health import Health
+
+Handler = Callable[[Request], Awaitable[Response]]
+Errors = tuple[type[Exception], ...]
+
+
+class Parameter(msgspec.Struct, frozen=True):
+    """A parameter of a path or a query. schema: JSON Schema."""
+
+    name: str
+    place: str
+    description: str
+    schema: dict[str, Any]
+    example: Any = msgspec.UNSET
+
+
+class Body(msgspec.Struct, frozen=True):
+    """What an operation takes or gives. shape: a schema's type, a list of one, or None for no or binary content."""
+
+    description: str
+    shape: Any = None
+    example: Any = None
+    media_type: str = "application/json"
+    headers: dict[str, str] = {}
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """One method of one path. answers: by status. errors: those of the table in `problems` that it may answer with."""
+
+    method: str
+    path: str
+    handler: Handler
+    summary: str
+    description: str = ""
+    tag: str
+    parameters: tuple[Parameter, ...] = ()
+    takes: Body | None = None
+    answers: dict[int, Body]
+    errors: Errors = ()
+
+
+_FUNCTION_ID = Parameter("id", "path", "the function's id", {"type": "string", "format": "uuid"}, examples.FUNCTION_ID)
+_EXECUTION_ID = Parameter(
+    "id", "path", "the execution's id", {"type": "string", "format": "uuid"}, examples.EXECUTION_ID
+)
+_PAGING = (
+    Parameter(
+        "limit",
+        "query",
+        "how many items at the most",
+        {"type": "integer", "minimum": 1, "maximum": 500, "default": 50},
+    ),
+    Parameter("cursor", "query", "where the page begins: from the Link header of the page before", {"type": "string"}),
+)
+_NEXT = {"Link": 'the next page, as `<path>; rel="next"`; absent on the last page'}
+
+
+def _status_filter(choices: Sequence[str]) -> Parameter:
+    return Parameter("status", "query", "only these", {"type": "string", "enum": [*choices]})
+
+
+_NEW_FUNCTION_ERRORS: Errors = (errors.InvalidInput, errors.TooLarge, errors.UnsupportedLanguage)
+_FUNCTION_BODY = Body("the function", schemas.FunctionBody, examples.FUNCTION_BODY)
+
+OPERATIONS: tuple[Operation, ...] = (
+    Operation(
+        method="POST",
+        path="/functions",
+        handler=functions.create,
+        tag="functions",
+        summary="Register a function",
+        description="Stores the source and queues its compilation. Poll the function until it is READY or FAILED.",
+        takes=_FUNCTION_BODY,
+        answers={
+            201: Body(
+                "stored, PENDING",
+                schemas.FunctionCreated,
+                examples.FUNCTION_CREATED,
+                headers={"Location": "the function's path"},
+            )
+        },
+        errors=_NEW_FUNCTION_ERRORS,
+    ),
+    Operation(
+        method="GET",
+        path="/functions",
+        handler=functions.index,
+        tag="functions",
+        summary="List functions",
+        description="Newest first, without sources.",
+        parameters=(
+            Parameter("name", "query", "only functions of exactly this name", {"type": "string"}, "add"),
+            _status_filter([*FunctionStatus]),
+            *_PAGING,
+        ),
+        answers={200: Body("a page", list[schemas.FunctionItem], [examples.FUNCTION_ITEM], headers=_NEXT)},
+        errors=(errors.InvalidInput,),
+    ),
+    Operation(
+        method="GET",
+        path="/functions/{id}",
+        handler=functions.show,
+        tag="functions",
+        summary="Show a function",
+        description="All fields but the binary.",
+        parameters=(_FUNCTION_ID,),
+        answers={200: Body("the function", schemas.FunctionDetails, examples.FUNCTION_DETAILS)},
+        errors=(errors.InvalidInput, errors.FunctionNotFound),
+    ),
+    Operation(
+        method="GET",
+        path="/functions/{id}/wasm",
+        handler=functions.wasm,
+        tag="functions",
+        summary="Download the module",
+        description="The WebAssembly binary of a READY function. Supports If-None-Match.",
+        parameters=(_FUNCTION_ID,),
+        answers={
+            200: Body("the module", media_type="application/wasm", headers={"ETag": "the module's SHA-256, quoted"}),
+            304: Body("the module is the one that If-None-Match names"),
+        },
+        errors=(errors.InvalidInput, errors.FunctionNotReady, errors.FunctionNotFound),
+    ),
+    Operation(
+        method="PUT",
+        path="/functions/{id}",
+        handler=functions.update,
+        tag="functions",
+        summary="Update a function",
+        description=(
+            "Another source or language clears binary and error, adds 1 to the revision and compiles anew; "
+            "another name or description alone does not. A description left out is removed."
+        ),
+        parameters=(_FUNCTION_ID,),
+        takes=_FUNCTION_BODY,
+        answers={200: Body("the function as it is now", schemas.FunctionDetails, examples.FUNCTION_UPDATED)},
+        errors=(*_NEW_FUNCTION_ERRORS, errors.FunctionNotFound),
+    ),
+    Operation(
+        method="DELETE",
+        path="/functions/{id}",
+        handler=functions.delete,
+        tag="functions",
+        summary="Delete a function",
+        description="Its executions are deleted with it.",
+        parameters=(_FUNCTION_ID,),
+        answers={204: Body("deleted")},
+        errors=(errors.InvalidInput, errors.FunctionNotFound),
+    ),
+    Operation(
+        method="POST",
+        path="/functions/{id}/execute",
+        handler=executions.execute,
+        tag="executions",
+        summary="Execute a function",
+        description=(
+            "Runs the function in a fresh sandbox and answers once the outcome is stored. A function that fails is "
+            "still a 200, with status FAILED and an errorMessage: the platform did its part."
+        ),
+        parameters=(_FUNCTION_ID,),
+        takes=Body("the input; absent means `{}`", schemas.ExecuteBody, examples.EXECUTE_BODY),
+        answers={200: Body("the outcome", schemas.ExecutionResult, examples.EXECUTION_RESULT)},
+        errors=(
+            errors.InvalidInput,
+            errors.FunctionNotReady,
+            errors.FunctionNotFound,
+            errors.TooLarge,
+            errors.Overloaded,
+            errors.ExecutionInterrupted,
+        ),
+    ),
+    Operation(
+        method="GET",
+        path="/functions/{id}/executions",
+        handler=executions.index_of_function,
+        tag="executions",
+        summary="List a function's executions",
+        description="Newest first, without input, output and logs.",
+        parameters=(_FUNCTION_ID, _status_filter([*ExecutionStatus]), *_PAGING),
+        answers={200: Body("a page", list[schemas.ExecutionItem], [examples.EXECUTION_ITEM], headers=_NEXT)},
+        errors=(errors.InvalidInput, errors.FunctionNotFound),
+    ),
+    Operation(
+        method="GET",
+        path="/executions",
+        handler=executions.index,
+        tag="executions",
+        summary="List all executions",
+        description="Newest first, without input, output and logs.",
+        parameters=(_status_filter([*ExecutionStatus]), *_PAGING),
+        answers={200: Body("a page", list[schemas.ExecutionItem], [examples.EXECUTION_ITEM], headers=_NEXT)},
+        errors=(errors.InvalidInput,),
+    ),
+    Operation(
+        method="GET",
+        path="/executions/{id}",
+        handler=executions.show,
+        tag="executions",
+        summary="Show an execution",
+        description="With input, output, and what the function logged.",
+        parameters=(_EXECUTION_ID,),
+        answers={200: Body("the execution", schemas.ExecutionDetails, examples.EXECUTION_DETAILS)},
+        errors=(errors.InvalidInput, errors.ExecutionNotFound),
+    ),
+    Operation(
+        method="GET",
+        path="/health",
+        handler=health.show,
+        tag="platform",
+        summary="Health of every part",
+        description="DOWN when functions cannot be run or stored. A missing compiler delays new sources only.",
+        answers={
+            200: Body("UP", Health, examples.HEALTH_UP),
+            503: Body("DOWN", Health, examples.HEALTH_DOWN),
+        },
+    ),
+)
+
+
+def make_routes(operations: Sequence[Operation]) -> list[Route]:
+    """One route a path, which knows all the methods of its path."""
+    handlers: dict[str, dict[str, Handler]] = defaultdict(dict)
+    for operation in operations:
+        handlers[operation.path][operation.method] = operation.handler
+    return [Route(path, _dispatch(by_method), methods=_ALL_METHODS) for path, by_method in handlers.items()]
+
+
+# The router lets every method through, so that `_dispatch` can tell in one place which ones a path has.
+_ALL_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"]
+
+
+def _dispatch(by_method: dict[str, Handler]) -> Handler:
+    handlers = dict(by_method)
+    if "GET" in handlers:
+        handlers["HEAD"] = handlers["GET"]
+    allowed = ", ".join(sorted(handlers))
+
+    async def dispatch(request: Request) -> Response:
+        handler = handlers.get(request.method)
+        if handler is None:
+            raise HTTPException(405, headers={"Allow": allowed})
+        return await handler(request)
+
+    return dispatch

@@ -1,0 +1,170 @@
+"""The shapes of requests and answers: SPEC's fields in camelCase."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta
+
+from projectnil.domain.executions import Execution, ExecutionStatus, ExecutionSummary
+from projectnil.domain.functions import Function, FunctionStatus, FunctionSummary
+from projectnil.flows.execution import Run
+
+Name = Annotated[str, Meta(description="1 to 255 characters; need not be unique", examples=["add"])]
+Source = Annotated[
+    str,
+    Meta(
+        description="the source text, at most 1 MiB in UTF-8 by default",
+        examples=["export function handle(input: string): string { return input; }"],
+    ),
+]
+LanguageName = Annotated[str, Meta(examples=["assemblyscript"])]
+ErrorMessage = Annotated[
+    str | None,
+    Meta(description="why the function failed: which limit, which message, which line; null unless FAILED"),
+]
+CompileError = Annotated[str | None, Meta(description="the compiler's own message; null unless FAILED")]
+Revision = Annotated[int, Meta(description="counts changes of source or language, from 1")]
+
+
+class _Body(msgspec.Struct, kw_only=True, rename="camel"):
+    pass
+
+
+class FunctionBody(_Body):
+    """What POST and PUT take. Unknown fields are ignored."""
+
+    name: Name
+    language: LanguageName
+    source: Source
+    description: str | None = None
+
+
+class ExecuteBody(_Body):
+    """input: a JSON object; absent or null means `{}`. Kept as text: nothing here needs its parts."""
+
+    input: msgspec.Raw = msgspec.Raw()
+
+
+class FunctionCreated(_Body):
+    """The answer to POST /functions."""
+
+    id: UUID
+    name: str
+    status: FunctionStatus
+    created_at: datetime
+
+
+class FunctionItem(_Body):
+    """A function in a list."""
+
+    id: UUID
+    name: str
+    description: str | None
+    language: LanguageName
+    status: FunctionStatus
+    revision: Revision
+    created_at: datetime
+    updated_at: datetime
+
+
+class FunctionDetails(_Body):
+    """All of a function but its binary."""
+
+    id: UUID
+    name: str
+    description: str | None
+    language: LanguageName
+    source: str
+    status: FunctionStatus
+    compile_error: CompileError
+    revision: Revision
+    created_at: datetime
+    updated_at: datetime
+
+
+class ExecutionResult(_Body):
+    """The answer to POST /functions/{id}/execute."""
+
+    id: UUID
+    function_id: UUID
+    status: ExecutionStatus
+    output: msgspec.Raw | None
+    error_message: ErrorMessage
+    created_at: datetime
+    completed_at: datetime
+
+
+class ExecutionItem(_Body):
+    """An execution in a list."""
+
+    id: UUID
+    function_id: UUID
+    status: ExecutionStatus
+    error_message: ErrorMessage
+    created_at: datetime
+    started_at: datetime | None
+    completed_at: datetime | None
+
+
+class ExecutionDetails(_Body):
+    """All of an execution. logs: what the function wrote with console.* and trace, cut at its limit."""
+
+    id: UUID
+    function_id: UUID
+    status: ExecutionStatus
+    input: msgspec.Raw | None
+    output: msgspec.Raw | None
+    error_message: ErrorMessage
+    logs: str | None
+    created_at: datetime
+    started_at: datetime | None
+    completed_at: datetime | None
+
+
+def function_created(function: Function) -> FunctionCreated:
+    return FunctionCreated(id=function.id, name=function.name, status=function.status, created_at=function.created_at)
+
+
+def function_item(summary: FunctionSummary) -> FunctionItem:
+    return msgspec.convert(summary, FunctionItem, from_attributes=True)
+
+
+def function_details(function: Function) -> FunctionDetails:
+    return msgspec.convert(function, FunctionDetails, from_attributes=True)
+
+
+def execution_result(run: Run) -> ExecutionResult:
+    return ExecutionResult(
+        id=run.id,
+        function_id=run.function_id,
+        status=run.status,
+        output=msgspec.Raw(run.output) if run.output is not None else None,
+        error_message=run.error_message,
+        created_at=run.created_at,
+        completed_at=run.completed_at,
+    )
+
+
+def execution_item(summary: ExecutionSummary) -> ExecutionItem:
+    return msgspec.convert(summary, ExecutionItem, from_attributes=True)
+
+
+def execution_details(execution: Execution) -> ExecutionDetails:
+    return ExecutionDetails(
+        id=execution.id,
+        function_id=execution.function_id,
+        status=execution.status,
+        input=_raw(execution.input),
+        output=_raw(execution.output),
+        error_message=execution.error_message,
+        logs=execution.logs,
+        created_at=execution.created_at,
+        started_at=execution.started_at,
+        completed_at=execution.completed_at,
+    )
+
+
+def _raw(text: str | None) -> msgspec.Raw | None:
+    return None if text is None else msgspec.Raw(text.encode())

@@ -1,0 +1,68 @@
+"""AssemblyScript's calling convention for `handle(input: string): string`.
+
+Source of the formats: AssemblyScript 0.28, std/assembly/rt (object header) and "Runtime" in its manual. A string is
+a pointer to UTF-16LE; its length in bytes is the u32 at ptr-4; its class id is the u32 at ptr-8, and is 2.
+"""
+
+import ctypes
+
+from projectnil.domain.guest_errors import GuestOutputInvalid, GuestOutputTooLarge
+from projectnil.domain.json_text import UnstorableJson, check_json_text
+from projectnil.sandbox.capi import Address, Guest
+from projectnil.sandbox.engine import LoadedModule
+from projectnil.sandbox.failure import BrokenModule, GuestFailure
+
+_STRING_CLASS = 2
+_SIZE_BYTES = 4
+_CLASS_AND_SIZE_BYTES = 8
+
+
+def pass_input(guest: Guest, module: LoadedModule, json: bytes) -> int:
+    """Put JSON text (UTF-8) into the guest as a string it will not collect. Returns the string's pointer."""
+    text = json.decode().encode("utf-16-le")
+    pointer = guest.call(module.new_nth, len(text), _STRING_CLASS)
+    guest.call(module.pin_nth, pointer)
+    start, memory_bytes = guest.memory()
+    if pointer == 0 or pointer + len(text) > memory_bytes:
+        raise BrokenModule(f"__new returned the pointer {pointer} for {len(text):,} bytes, outside its memory")
+    ctypes.memmove(start + pointer, text, len(text))
+    return pointer
+
+
+def take_output(guest: Guest, pointer: int, limit_bytes: int) -> bytes:
+    """The string `handle` returned, as JSON text in UTF-8 that Postgres can hold. limit_bytes: of UTF-8."""
+    start, memory_bytes = guest.memory()
+    text = _read_text(start, memory_bytes, pointer)
+    if len(text) > limit_bytes:
+        raise GuestFailure(GuestOutputTooLarge(len(text), limit_bytes))
+    try:
+        check_json_text(text)
+    except UnstorableJson as error:
+        problem = f"{error}{_class_hint(start, pointer)}"
+        raise GuestFailure(GuestOutputInvalid(problem)) from None
+    return text
+
+
+def _read_text(start: Address, memory_bytes: int, pointer: int) -> bytes:
+    if pointer == 0:
+        raise BrokenModule("handle returned null instead of a string")
+    if pointer < _CLASS_AND_SIZE_BYTES or pointer > memory_bytes:
+        raise BrokenModule(f"handle returned the pointer {pointer}, outside its memory of {memory_bytes:,} bytes")
+    size = ctypes.c_uint32.from_address(start + pointer - _SIZE_BYTES).value
+    if size > memory_bytes - pointer:
+        raise BrokenModule(f"handle returned a string of {size:,} bytes that ends outside its memory")
+    if size % 2:
+        raise BrokenModule(f"handle returned a string of {size:,} bytes; UTF-16 needs an even number")
+    try:
+        return ctypes.string_at(start + pointer, size).decode("utf-16-le").encode()
+    except UnicodeDecodeError as error:
+        problem = f"a lone surrogate at UTF-16 unit {error.start // 2}: it is not Unicode text"
+        raise GuestFailure(GuestOutputInvalid(problem + _class_hint(start, pointer))) from None
+
+
+def _class_hint(start: Address, pointer: int) -> str:
+    # Only a hint: another compiler's module may leave the class id out.
+    class_id = ctypes.c_uint32.from_address(start + pointer - _CLASS_AND_SIZE_BYTES).value
+    if class_id in (0, _STRING_CLASS):
+        return ""
+    return f" (handle must return a string; this is an object of class {class_id})"

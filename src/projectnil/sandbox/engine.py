@@ -1,0 +1,178 @@
+"""Wasmtime as this platform uses it: from a module's bytes to machine code, and from there to something runnable."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+import msgspec
+from wasmtime import (
+    Config,
+    Engine,
+    ExportType,
+    FuncType,
+    ImportType,
+    InstancePre,
+    Linker,
+    MemoryType,
+    Module,
+    WasmtimeError,
+)
+
+from projectnil.sandbox.capi import Address, engine_address, prepared_address
+from projectnil.sandbox.failure import BrokenModule
+from projectnil.sandbox.fingerprint import ENGINE_SETTINGS
+from projectnil.sandbox.imports import HOST_FUNCTIONS, MODULE, function_type, link_host_functions
+from projectnil.sandbox.journal import Journal
+from projectnil.sandbox.wasm_format import table_sizes
+
+PAGE_BYTES = 65_536
+TABLES = 4
+TABLE_ELEMENTS = 100_000
+LOADED_MODULES = 128
+
+_EXPORTED_FUNCTIONS = {"__new": "ii:i", "__pin": "i:i", "handle": "i:i"}
+
+
+class CannotLoad(Exception):
+    """A file of machine code is missing, damaged, or made by another engine."""
+
+
+class LoadedModule(msgspec.Struct, frozen=True):
+    """Machine code, linked and ready to instantiate. The *_nth are places among the module's exports.
+
+    memory_bytes: the memory it starts with. owner: keeps `prepared` alive.
+    """
+
+    prepared: Address
+    owner: InstancePre
+    wasm_path: str
+    memory_bytes: int
+    memory_nth: int
+    new_nth: int
+    pin_nth: int
+    handle_nth: int
+
+
+def create_engine() -> Engine:
+    config = Config()
+    for name, value in ENGINE_SETTINGS.items():
+        setattr(config, name, value)
+    return Engine(config)
+
+
+def translate(engine: Engine, wasm: bytes) -> bytes:
+    """From a .wasm file's bytes to machine code. Raises BrokenModule when it is not one we can run."""
+    try:
+        module = Module(engine, wasm)
+    except WasmtimeError as error:
+        raise BrokenModule(f"it is not a valid WebAssembly module: {_one_line(error)}") from None
+    problem = _problem_of(module, wasm)
+    if problem is not None:
+        raise BrokenModule(problem)
+    return bytes(module.serialize())
+
+
+class ModuleShelf:
+    """The modules this process has loaded; the least recently used one makes room for a new one."""
+
+    def __init__(self, engine: Engine, current: Callable[[], Journal]) -> None:
+        """current: the journal of the execution that calls a host function."""
+        self.engine = engine
+        self.address = engine_address(engine)
+        self._linker = Linker(engine)
+        self._kept_alive = link_host_functions(self._linker, current)
+        self._loaded: OrderedDict[str, LoadedModule] = OrderedDict()
+
+    def get(self, code_path: str, wasm_path: str) -> LoadedModule:
+        """Raises CannotLoad. The file is trusted as native code: only the platform may be able to write it."""
+        loaded = self._loaded.get(code_path)
+        if loaded is None:
+            loaded = self._loaded[code_path] = self._load(code_path, wasm_path)
+            if len(self._loaded) > LOADED_MODULES:
+                self._loaded.popitem(last=False)
+        else:
+            self._loaded.move_to_end(code_path)
+        return loaded
+
+    def _load(self, code_path: str, wasm_path: str) -> LoadedModule:
+        try:
+            module = Module.deserialize_file(self.engine, code_path)
+            prepared = self._linker.instantiate_pre(module)
+        except WasmtimeError as error:
+            raise CannotLoad(f"{code_path}: {_one_line(error)}") from None
+        exports = module.exports
+        place = {export.name: nth for nth, export in enumerate(exports)}
+        return LoadedModule(
+            prepared=prepared_address(prepared),
+            owner=prepared,
+            wasm_path=wasm_path,
+            memory_bytes=_initial_memory_bytes(exports),
+            memory_nth=place["memory"],
+            new_nth=place["__new"],
+            pin_nth=place["__pin"],
+            handle_nth=place["handle"],
+        )
+
+
+def _initial_memory_bytes(exports: list[ExportType]) -> int:
+    memories = [export.type for export in exports if isinstance(export.type, MemoryType)]
+    return max(memory.limits.min for memory in memories) * PAGE_BYTES
+
+
+def _problem_of(module: Module, wasm: bytes) -> str | None:
+    """What keeps a valid module from running here, in words; None when nothing does."""
+    problems = [_import_problem(wanted) for wanted in module.imports]
+    exports = {export.name: export for export in module.exports}
+    problems.append(_memory_problem(exports))
+    problems += [_export_problem(exports, name, signature) for name, signature in _EXPORTED_FUNCTIONS.items()]
+    problems.append(_table_problem(wasm))
+    return next((problem for problem in problems if problem is not None), None)
+
+
+def _import_problem(wanted: ImportType) -> str | None:
+    name = f"{wanted.module}.{wanted.name}"
+    known = HOST_FUNCTIONS.get(wanted.name or "") if wanted.module == MODULE else None
+    if known is None:
+        return f"it imports {name}, which the platform does not offer"
+    if _signature(wanted.type) != _signature(function_type(known[0])):
+        return f"it imports {name} as {_signature(wanted.type)}, but it is {_signature(function_type(known[0]))}"
+    return None
+
+
+def _memory_problem(exports: dict[str, ExportType]) -> str | None:
+    memory = exports.get("memory")
+    if memory is not None and isinstance(memory.type, MemoryType):
+        return None
+    return "it does not export its memory as `memory`"
+
+
+def _export_problem(exports: dict[str, ExportType], name: str, signature: str) -> str | None:
+    expected = _signature(function_type(signature))
+    export = exports.get(name)
+    if export is None or not isinstance(export.type, FuncType):
+        return f"it does not export the function `{name}`, as {expected}"
+    if _signature(export.type) != expected:
+        return f"its export `{name}` is {_signature(export.type)}, but it must be {expected}"
+    return None
+
+
+def _table_problem(wasm: bytes) -> str | None:
+    sizes = table_sizes(wasm)
+    if len(sizes) > TABLES:
+        return f"it has {len(sizes)} tables, and the limit is {TABLES}"
+    if max(sizes, default=0) > TABLE_ELEMENTS:
+        return f"a table of it has {max(sizes):,} elements, and the limit is {TABLE_ELEMENTS:,}"
+    return None
+
+
+def _signature(kind: object) -> str:
+    """`(i32, i32) -> i32`, or what it is instead of a function."""
+    if not isinstance(kind, FuncType):
+        return f"a {type(kind).__name__.removesuffix('Type').lower()}"
+    results = ", ".join(map(str, kind.results)) or "nothing"
+    return f"({', '.join(map(str, kind.params))}) -> {results}"
+
+
+def _one_line(error: WasmtimeError) -> str:
+    """Wasmtime's message and its causes (`Caused by:`, one per line) as one line."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    return ": ".join(line for line in lines if line and line != "Caused by:")

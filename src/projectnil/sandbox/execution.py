@@ -1,0 +1,51 @@
+"""One execution: a module and an input in, an outcome out."""
+
+from projectnil.domain.executions import Completed, Failed
+from projectnil.domain.guest_errors import GuestOutOfMemory
+from projectnil.domain.limits import Limits
+from projectnil.sandbox.abi import pass_input, take_output
+from projectnil.sandbox.capi import Guest, Trapped
+from projectnil.sandbox.deadline import Deadline
+from projectnil.sandbox.engine import TABLE_ELEMENTS, TABLES, LoadedModule, ModuleShelf, create_engine
+from projectnil.sandbox.failure import GuestFailure
+from projectnil.sandbox.journal import Journal
+from projectnil.sandbox.traps import explain_trap
+
+
+class Executor:
+    """Runs guests, one at a time, each in a store and an instance of its own."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._journal = Journal(limits.log_bytes)
+        self._shelf = ModuleShelf(create_engine(), lambda: self._journal)
+        self._deadline = Deadline(self._shelf.address, limits.execution_timeout_s)
+
+    def run(self, code_path: str, wasm_path: str, input_json: bytes) -> Completed | Failed:
+        """Raises engine.CannotLoad and capi.EngineFault: the platform's failures, not the guest's."""
+        module = self._shelf.get(code_path, wasm_path)
+        journal = self._journal = Journal(self._limits.log_bytes)
+        try:
+            output = self._run(module, input_json)
+        except Trapped as trapped:
+            error = journal.stopped_by or explain_trap(trapped.report, wasm_path, self._limits)
+            return Failed(error, journal.text())
+        except GuestFailure as failure:
+            return Failed(failure.error, journal.text())
+        return Completed(output, journal.text())
+
+    def _run(self, module: LoadedModule, input_json: bytes) -> bytes:
+        limits = self._limits
+        # Wasmtime reports this as a plain error, not as a trap with a code.
+        if module.memory_bytes > limits.memory_bytes:
+            raise GuestFailure(GuestOutOfMemory(limits.memory_bytes))
+        guest = Guest(self._shelf.address, limits.memory_bytes, TABLE_ELEMENTS, TABLES)
+        try:
+            self._deadline.begin(guest.context)
+            guest.instantiate(module.prepared, module.memory_nth)
+            pointer = guest.call(module.handle_nth, pass_input(guest, module, input_json))
+            self._deadline.end()
+            return take_output(guest, pointer, limits.output_bytes)
+        finally:
+            self._deadline.end()
+            guest.close()

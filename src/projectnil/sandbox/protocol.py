@@ -1,0 +1,85 @@
+"""What the api and a sandbox process say to each other over a Unix socket.
+
+A frame is the length of its body (u32, little-endian) and the body: one MessagePack value, tagged with its type.
+The first request is Prepare, answered by Ready; then each request gets exactly one reply, in order. The api decodes
+replies by type and size, since a sandbox process is not to be trusted.
+"""
+
+import struct
+from enum import StrEnum
+from typing import TypeAlias
+
+import msgspec
+
+from projectnil.domain.executions import Completed, Failed
+from projectnil.domain.limits import Limits
+
+LENGTH = struct.Struct("<I")
+LENGTH_BYTES = LENGTH.size
+
+
+class Role(StrEnum):
+    """A process that runs guests never makes machine code, so that an escaped guest cannot poison it for others."""
+
+    EXECUTOR = "executor"
+    TRANSLATOR = "translator"
+
+
+class Prepare(msgspec.Struct, frozen=True, tag=True):
+    """parent_pid: the process to die with."""
+
+    role: Role
+    limits: Limits
+    parent_pid: int
+
+
+class Run(msgspec.Struct, frozen=True, tag=True):
+    """input_json: JSON text in UTF-8, checked already."""
+
+    code_path: str
+    wasm_path: str
+    input_json: bytes
+
+
+class Translate(msgspec.Struct, frozen=True, tag=True):
+    wasm: bytes
+
+
+class Ready(msgspec.Struct, frozen=True, tag=True):
+    """unhardened: what the kernel refused of this process's own restrictions, in words; empty when nothing."""
+
+    unhardened: str = ""
+
+
+class Translated(msgspec.Struct, frozen=True, tag=True):
+    """code: a file for `deserialize_file` of the engine with this platform's fingerprint."""
+
+    code: bytes
+
+
+class Invalid(msgspec.Struct, frozen=True, tag=True):
+    """The module cannot run here; the function's fault. problem: as in GuestBrokeAbi."""
+
+    problem: str
+
+
+class CannotRun(msgspec.Struct, frozen=True, tag=True):
+    """The platform's fault. code_is_bad: the file of machine code is missing or damaged and must be made again."""
+
+    problem: str
+    code_is_bad: bool
+
+
+Request: TypeAlias = Prepare | Run | Translate
+Reply: TypeAlias = Completed | Failed | Ready | Translated | Invalid | CannotRun
+
+_encoder = msgspec.msgpack.Encoder()
+decode_request = msgspec.msgpack.Decoder(Request).decode
+decode_reply = msgspec.msgpack.Decoder(Reply).decode
+
+
+def encode_frame(message: Request | Reply) -> bytearray:
+    frame = bytearray(256)
+    _encoder.encode_into(message, frame, LENGTH_BYTES)
+    LENGTH.pack_into(frame, 0, len(frame) - LENGTH_BYTES)
+    return frame
