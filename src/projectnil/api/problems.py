@@ -96,7 +96,8 @@ def internal_error_response(request: Request, error: Exception) -> Response:
     """The answer to a surprise. What it was goes to the log, not to the client."""
     log.error("api.internal_error", requestId=request_id(request), path=request.url.path, exc_info=error)
     detail = f"an unexpected error; the log has it under request {request_id(request)}"
-    return _response(request, INTERNAL, detail, {}, error)
+    # This answer is made outside the middleware that names every other one.
+    return _response(request, INTERNAL, detail, {"X-Request-Id": request_id(request)}, error)
 
 
 def request_id(request: Request) -> str:

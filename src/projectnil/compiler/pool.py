@@ -12,7 +12,7 @@ from projectnil.domain.errors import PlatformUnavailable
 
 log = structlog.get_logger(__name__)
 
-WARM_UPS = 3
+WARM_UPS = 4
 
 
 class _Place:

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from typing import cast
 
 import msgspec
 
@@ -61,6 +62,7 @@ class SandboxProcess(asyncio.Protocol):
         self._watch: asyncio.TimerHandle | None = None
         self._is_overdue = False
         self.is_lost = False
+        self.unhardened = ""
 
     @classmethod
     async def start(cls, role: Role, limits: Limits, on_lost: Callable[["SandboxProcess"], None]) -> "SandboxProcess":
@@ -74,24 +76,25 @@ class SandboxProcess(asyncio.Protocol):
         finally:
             theirs.close()
         ours.setblocking(False)
-        most_reply_bytes = _most_reply_bytes(role, limits)
-        _, process = await asyncio.get_running_loop().create_unix_connection(
-            lambda: cls(popen, most_reply_bytes, on_lost), sock=ours
-        )
+        process = cls(popen, _most_reply_bytes(role, limits), on_lost)
         try:
-            ready = await process.ask(Prepare(role, limits, os.getpid()), START_TIMEOUT_S)
-        except BaseException as error:
+            await process._loop.create_unix_connection(lambda: process, sock=ours)
+            process.unhardened = await process._prepare(role, limits)
+        except BaseException:
             process.kill()
-            if isinstance(error, ProcessLost):
-                raise PlatformUnavailable("a sandbox process ended before it was ready") from error
+            ours.close()
+            await process.ended()
             raise
-        if not isinstance(ready, Ready):
-            process.kill()
-            raise PlatformUnavailable("a sandbox process did not say that it is ready")
-        process.unhardened = ready.unhardened
         return process
 
-    unhardened = ""
+    async def _prepare(self, role: Role, limits: Limits) -> str:
+        try:
+            ready = await self.ask(Prepare(role, limits, os.getpid()), START_TIMEOUT_S)
+        except ProcessLost as error:
+            raise PlatformUnavailable(f"a sandbox process did not come up: {error}") from error
+        if not isinstance(ready, Ready):
+            raise PlatformUnavailable("a sandbox process did not say that it is ready")
+        return ready.unhardened
 
     def ask(self, request: Request, timeout_s: float) -> "asyncio.Future[Reply]":
         """Send a request. The future fails with ProcessLost; with ProcessOverdue after timeout_s and a SIGKILL."""
@@ -99,8 +102,7 @@ class SandboxProcess(asyncio.Protocol):
             raise ProcessLost("the process is gone or busy")
         self._pending = future = self._loop.create_future()
         self._deadline = self._loop.time() + timeout_s
-        if self._watch is None:
-            self._watch = self._loop.call_at(self._deadline, self._look_at_the_clock)
+        self._watch_until(self._deadline)
         self._transport.write(encode_frame(request))
         return future
 
@@ -114,13 +116,12 @@ class SandboxProcess(asyncio.Protocol):
     async def ended(self) -> None:
         """Wait until the process is gone from the process table. Call after kill or when it is lost."""
         pause_s = 0.001
-        while self._popen.poll() is None:
+        while self._popen.poll() is None or self._transport is not None:
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, 0.05)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 # asyncio's own promise for a stream
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # a stream's; uvloop's is no subclass
 
     def data_received(self, data: bytes) -> None:
         received = self._received
@@ -134,7 +135,7 @@ class SandboxProcess(asyncio.Protocol):
             self._answer(memoryview(received)[LENGTH_BYTES:end])
             self._received = bytearray()
 
-    def connection_lost(self, error: Exception | None) -> None:
+    def connection_lost(self, _error: Exception | None) -> None:
         self.is_lost = True
         self._transport = None
         if self._watch is not None:
@@ -161,8 +162,15 @@ class SandboxProcess(asyncio.Protocol):
         elif not pending.done():
             pending.set_result(reply)
 
+    def _watch_until(self, deadline: float) -> None:
+        # One timer follows many requests: a later deadline is noticed when it fires, not by setting it anew.
+        if self._watch is not None and self._watch.when() <= deadline:
+            return
+        if self._watch is not None:
+            self._watch.cancel()
+        self._watch = self._loop.call_at(deadline, self._look_at_the_clock)
+
     def _look_at_the_clock(self) -> None:
-        # One timer follows many requests: it is set anew only when it fires, not for each of them.
         self._watch = None
         if self._deadline is None:
             return
@@ -170,7 +178,7 @@ class SandboxProcess(asyncio.Protocol):
             self._is_overdue = True
             self.kill()
         else:
-            self._watch = self._loop.call_at(self._deadline, self._look_at_the_clock)
+            self._watch_until(self._deadline)
 
 
 def _most_reply_bytes(role: Role, limits: Limits) -> int:

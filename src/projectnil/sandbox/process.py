@@ -8,6 +8,8 @@ import socket
 import sys
 from collections.abc import Callable
 
+from wasmtime import Engine
+
 from projectnil.domain.limits import Limits
 from projectnil.sandbox.capi import EngineFault
 from projectnil.sandbox.engine import CannotLoad, create_engine, translate
@@ -50,7 +52,8 @@ class _Connection:
         end = LENGTH_BYTES + LENGTH.unpack_from(data)[0]
         if len(data) < end:
             data = self._read_until(data, end)
-        return decode_request(memoryview(data)[LENGTH_BYTES:end])
+        request: Request = decode_request(memoryview(data)[LENGTH_BYTES:end])
+        return request
 
     def send(self, reply: Reply) -> None:
         try:
@@ -99,7 +102,8 @@ def _answerer(role: Role, limits: Limits) -> Callable[[Request], Reply]:
             executor = Executor(limits)
             return lambda request: _execute(executor, request)
         case Role.TRANSLATOR:
-            return _translate
+            engine = create_engine()
+            return lambda request: _translate(engine, request)
 
 
 def _execute(executor: Executor, request: Request) -> Reply:
@@ -113,11 +117,11 @@ def _execute(executor: Executor, request: Request) -> Reply:
         return CannotRun(f"the engine failed: {error}", code_is_bad=False)
 
 
-def _translate(request: Request) -> Reply:
+def _translate(engine: Engine, request: Request) -> Reply:
     if not isinstance(request, Translate):
         raise TypeError(f"a translator only translates, and was asked to {type(request).__name__}")
     try:
-        return Translated(translate(create_engine(), request.wasm))
+        return Translated(translate(engine, request.wasm))
     except BrokenModule as failure:
         return Invalid(failure.problem)
 

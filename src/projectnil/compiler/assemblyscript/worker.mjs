@@ -130,7 +130,7 @@ async function compile(folder) {
     });
     if (error instanceof NoHandle) return { verdict: "rejected", text: `ERROR: ${error.message}` };
     if (error instanceof Unavailable) throw error;
-    if (error) return { verdict: "rejected", text: complaint(error, folder) };
+    if (error) return { verdict: "rejected", text: complaint(folder) };
   } catch (error) {
     if (error instanceof Unavailable) throw error;
     return { verdict: "crashed", text: crash(error, folder) };
@@ -139,14 +139,21 @@ async function compile(folder) {
   }
   if (!wasm) return { verdict: "crashed", text: "the compiler produced no module" };
   writeFileSync(path.join(folder, MODULE), wasm);
-  return { verdict: "compiled", text: withoutPaths(printed, folder) };
+  return { verdict: "compiled", text: diagnostics(folder) };
 }
 
-/** asc's diagnostics. A transform that failed is printed with a stack trace, which says nothing to the user. */
-function complaint(error, folder) {
-  const text = withoutPaths(printed, folder);
-  if (text.includes("ERROR")) return text;
+/** What is wrong with the source. A transform that failed shows in no diagnostic, only in its exception. */
+function complaint(folder) {
+  const text = diagnostics(folder);
+  if (/^ERROR /m.test(text)) return text;
   return `${text}\n(json-as, which writes the code of @json classes, does not accept this source)`;
+}
+
+/** asc's diagnostics, without its warnings about the libraries, which the user cannot change. */
+function diagnostics(folder) {
+  const isNoise = (block) => /^(WARNING|INFO|PEDANTIC)/.test(block) && block.includes("\u2514\u2500 in ~lib/");
+  const blocks = printed.split("\n\n").filter((block) => !isNoise(block));
+  return withoutPaths(blocks.join("\n\n"), folder);
 }
 
 function crash(error, folder) {

@@ -1,0 +1,1 @@
+"""The only place that picks concrete parts, and starts and stops them."""

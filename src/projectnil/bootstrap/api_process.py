@@ -1,0 +1,146 @@
+"""One api process: its parts, its loops, its server."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from typing import Any
+
+import structlog
+import uvicorn
+from starlette.applications import Starlette
+
+from projectnil.api.app import make_app
+from projectnil.api.context import ApiContext
+from projectnil.config import Settings
+from projectnil.domain.errors import PlatformUnavailable
+from projectnil.domain.ids import new_node_id
+from projectnil.flows import recovery, retention
+from projectnil.flows.execution import Executor
+from projectnil.postgres.connections import Pool, open_pool
+from projectnil.postgres.migrations.runner import pending_changesets
+from projectnil.sandbox.pool import SandboxPool
+from projectnil.workers.patience import DATABASE_TROUBLE, forever
+from projectnil.workers.results import apply_results
+from projectnil.workers.upkeep import keep_partitions, recover, renew_lease
+
+log = structlog.get_logger()
+
+# Every execution has its outcome by then; only answers are still on their way.
+_FLUSH_S = 1
+
+
+async def run_api(settings: Settings, database_url: str, listener: socket.socket, on_ready: Callable[[], None]) -> None:
+    """Serve on `listener` until SIGTERM or SIGINT; then finish what runs, within the grace, and return.
+
+    Raises PlatformUnavailable when the database cannot be reached or has not this release's schema.
+    """
+    pool = await open_pool(database_url, settings.database_connections)
+    try:
+        await _check_schema(pool)
+        async with _executor(settings, pool) as (sandbox, executor):
+            app = make_app(ApiContext(settings, pool, sandbox, executor))
+            loops = [
+                forever("lease", lambda: renew_lease(executor, settings.lease_s)),
+                forever("recovery", lambda: recover(pool, settings.lease_s)),
+                forever("partitions", lambda: keep_partitions(pool, settings.retention_days)),
+                forever(
+                    "results",
+                    lambda: apply_results(pool, database_url, executor, visibility_s=settings.job_visibility_s),
+                ),
+            ]
+            await _serve(app, listener, loops, executor, settings.stop_grace_s, on_ready)
+    finally:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(pool.close(), 1.0)
+
+
+async def _check_schema(pool: Pool) -> None:
+    async with pool.acquire() as conn:
+        pending = await pending_changesets(conn)
+    if pending:
+        raise PlatformUnavailable(
+            f"the database lacks {len(pending)} changesets of this release, the first is {pending[0]}: "
+            "run 'pnil migrate' first"
+        )
+
+
+@contextlib.asynccontextmanager
+async def _executor(settings: Settings, pool: Pool) -> AsyncIterator[tuple[SandboxPool, Executor]]:
+    sandbox = SandboxPool(
+        settings.limits,
+        settings.module_cache_dir,
+        processes=settings.sandbox_processes,
+        max_processes=settings.sandbox_max_processes,
+        idle_s=settings.sandbox_idle_s,
+    )
+    executor = Executor(pool, sandbox, new_node_id(), settings.lease_s)
+    await sandbox.start()
+    try:
+        await executor.renew_lease()
+        await retention.ensure_partitions(pool)
+        await recovery.recover(pool)
+        yield sandbox, executor
+    finally:
+        await executor.stop(0)
+        with contextlib.suppress(*DATABASE_TROUBLE):
+            await executor.end_lease()
+
+
+async def _serve(
+    app: Starlette,
+    listener: socket.socket,
+    loops: list[Coroutine[Any, Any, None]],
+    executor: Executor,
+    stop_grace_s: float,
+    on_ready: Callable[[], None],
+) -> None:
+    stop = _stop_requested()
+    server = _Server(
+        uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            timeout_graceful_shutdown=_FLUSH_S,
+        )
+    )
+    tasks = [asyncio.create_task(loop) for loop in loops]
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    stopping = asyncio.create_task(stop.wait())
+    await server.wait_started(serving)
+    on_ready()
+    log.info("api.ready", address="{}:{}".format(*listener.getsockname()[:2]))
+    done, _ = await asyncio.wait([serving, stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    log.info("api.stopping")
+    listener.close()
+    await executor.stop(stop_grace_s)
+    server.should_exit = True
+    await serving
+    for task in [*tasks, stopping]:
+        task.cancel()
+    await asyncio.gather(*tasks, stopping, return_exceptions=True)
+    for task in done - {serving, stopping}:
+        task.result()  # a loop that ended has an error to tell
+
+
+def _stop_requested() -> asyncio.Event:
+    stop = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    return stop
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals to us: executions are finished before connections are closed."""
+
+    async def wait_started(self, serving: asyncio.Task[None]) -> None:
+        """Return once connections are accepted, or serving has failed."""
+        while not self.started and not serving.done():  # noqa: ASYNC110 # uvicorn offers a flag, no event
+            await asyncio.sleep(0.005)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield

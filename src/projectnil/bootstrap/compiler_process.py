@@ -1,0 +1,42 @@
+"""One compiler process."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable
+
+import structlog
+
+from projectnil.compiler.registry import toolchains
+from projectnil.config import Settings
+from projectnil.postgres.connections import open_pool
+from projectnil.workers.compiler import CompilerService
+
+log = structlog.get_logger()
+
+
+async def run_compiler(settings: Settings, database_url: str, on_ready: Callable[[], None]) -> None:
+    """Compile jobs until SIGTERM or SIGINT; then finish what is being compiled, within the grace, and return.
+
+    Raises PlatformUnavailable when the database is gone: the supervisor starts it again.
+    """
+    # A job is compiled with no connection held; each worker needs one at a time, and one more extends its job.
+    connections = 2 * settings.compiler_processes + 3
+    pool = await open_pool(database_url, connections)
+    try:
+        service = CompilerService(settings, pool, database_url, toolchains(settings))
+        running = asyncio.create_task(service.run(on_ready))
+        stop = asyncio.Event()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(name, stop.set)
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait([running, stopping], return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        service.stop()
+        try:
+            await asyncio.wait_for(running, settings.stop_grace_s if stop.is_set() else None)
+        except TimeoutError:
+            log.info("compiler.interrupted", consequence="the job reappears for another compiler")
+    finally:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(pool.close(), 1.0)

@@ -1,0 +1,40 @@
+"""Structured logs on standard error: JSON for machines, coloured lines for a terminal."""
+
+import logging
+import sys
+from typing import Any
+
+import msgspec
+import structlog
+
+from projectnil.config import Settings
+
+
+def configure_logs(settings: Settings, part: str) -> None:
+    """part: which process of the platform writes, such as `api`."""
+    to_terminal = settings.log_format == "console" or (settings.log_format == "auto" and sys.stderr.isatty())
+    renderer: Any = structlog.dev.ConsoleRenderer() if to_terminal else _render_json
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info if not to_terminal else _unchanged,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    structlog.contextvars.bind_contextvars(part=part)
+    # Libraries speak up only when something is wrong.
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # our own handler logs what it would repeat
+
+
+def _render_json(_: Any, __: str, event: Any) -> str:
+    return msgspec.json.encode(event, enc_hook=str).decode()
+
+
+def _unchanged(_: Any, __: str, event: Any) -> Any:
+    return event

@@ -1,0 +1,62 @@
+"""Runs one part of the platform in this process, on the fast event loop, with its failures told in one line."""
+
+import socket
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import structlog
+import uvloop
+
+from projectnil.bootstrap.logs import configure_logs
+from projectnil.config import Settings
+from projectnil.domain.errors import PlatformError
+
+log = structlog.get_logger()
+
+
+def run_part(part: str, settings: Settings, listener: socket.socket | None, on_ready: Callable[[], None]) -> int:
+    """Run `api` or `compiler` until it is stopped; returns the exit code."""
+    configure_logs(settings, part)
+    return run_to_exit_code(_part(part, settings, listener, on_ready), part)
+
+
+def run_to_exit_code(work: Coroutine[Any, Any, None], part: str) -> int:
+    """Run `work`; a platform error becomes a line of the log and exit code 1."""
+    try:
+        uvloop.run(work)
+    except KeyboardInterrupt:
+        return 130
+    except PlatformError as error:
+        log.error(f"{part}.failed", error=str(error))
+        return 1
+    except BaseExceptionGroup as group:
+        # Loops that run side by side may fail side by side.
+        platform_errors, surprises = group.split(PlatformError)
+        if surprises is not None:
+            raise
+        for failure in _leaves(platform_errors):
+            log.error(f"{part}.failed", error=str(failure))
+        return 1
+    return 0
+
+
+async def _part(part: str, settings: Settings, listener: socket.socket | None, on_ready: Callable[[], None]) -> None:
+    # Each part imports only what it needs: the compiler no web framework, the api no toolchain.
+    database_url = settings.database_url
+    if database_url is None:
+        sys.exit(f"pnil {part} needs a database: give --database-url or PROJECTNIL_DATABASE_URL")
+    if part == "compiler":
+        from projectnil.bootstrap.compiler_process import run_compiler  # noqa: PLC0415
+
+        await run_compiler(settings, database_url, on_ready)
+    elif listener is not None:
+        from projectnil.bootstrap.api_process import run_api  # noqa: PLC0415
+
+        await run_api(settings, database_url, listener, on_ready)
+
+
+def _leaves(error: BaseException | None) -> list[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for part in error.exceptions for leaf in _leaves(part)]
+    return [error] if error is not None else []

@@ -1,0 +1,227 @@
+"""`pnil serve`: the whole platform. Starts the database when none is given, migrates, supervises the processes."""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from projectnil.bootstrap.child import child_environment
+from projectnil.bootstrap.sockets import listen, url_of
+from projectnil.config import Settings
+from projectnil.domain.errors import PlatformUnavailable
+from projectnil.postgres.connections import connect
+from projectnil.postgres.embedded import EmbeddedPostgres
+from projectnil.postgres.migrations.runner import migrate
+from projectnil.processes import die_with_parent
+
+log = structlog.get_logger()
+
+_READY_TIMEOUT_S = 60.0
+_FIRST_RESTART_S = 0.2
+_SLOWEST_RESTART_S = 10.0
+_STEADY_AFTER_S = 30.0
+_KILL_AFTER_GRACE_S = 1.0
+
+
+async def serve(settings: Settings, on_ready: Callable[[str], None]) -> None:
+    """Run until SIGTERM or SIGINT. `on_ready` is called once, with the platform's URL, when everything is up.
+
+    Raises PlatformUnavailable when something cannot start.
+    """
+    stop = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    with _locked_data_dir(settings.data_dir), contextlib.closing(listen(settings.host, settings.port)) as listener:
+        _warn_if_public(listener)
+        async with _database(settings) as (database_url, database):
+            await migrate_database(database_url)
+            settings = _with_database(settings, database_url)
+            await _supervise(settings, listener, database, stop, on_ready)
+
+
+async def migrate_database(database_url: str) -> list[str]:
+    """Bring the schema of a database up to date; returns the ids of the changesets applied."""
+    conn = await connect(database_url)
+    try:
+        applied = await migrate(conn)
+    finally:
+        await conn.close()
+    if applied:
+        log.info("database.migrated", changesets=len(applied))
+    return applied
+
+
+async def _supervise(
+    settings: Settings,
+    listener: socket.socket,
+    database: EmbeddedPostgres | None,
+    stop: asyncio.Event,
+    on_ready: Callable[[str], None],
+) -> None:
+    parts = [_Part(f"api-{n}", "api", settings, listener) for n in range(settings.workers)]
+    parts.append(_Part("compiler", "compiler", settings, None))
+    stopping = asyncio.create_task(stop.wait())
+    starting = asyncio.create_task(_start_all(parts))
+    try:
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not stop.is_set():
+            await starting
+            on_ready(url_of(listener))
+            await _keep_running(parts, database, stopping)
+    finally:
+        starting.cancel()
+        stopping.cancel()
+        log.info("serve.stopping")
+        await asyncio.gather(*(part.stop() for part in parts), starting, stopping, return_exceptions=True)
+
+
+async def _keep_running(parts: list["_Part"], database: EmbeddedPostgres | None, stopping: asyncio.Task[bool]) -> None:
+    keepers = [asyncio.create_task(part.keep_running()) for part in parts]
+    if database is not None:
+        keepers.append(asyncio.create_task(_keep_database(database)))
+    done, _ = await asyncio.wait([stopping, *keepers], return_when=asyncio.FIRST_COMPLETED)
+    for keeper in keepers:
+        keeper.cancel()
+    for task in done - {stopping}:
+        task.result()
+
+
+async def _keep_database(database: EmbeddedPostgres) -> None:
+    while True:
+        code = await database.wait()
+        log.error("postgres.died", exitCode=code)
+        await database.start()
+        log.info("postgres.restarted")
+
+
+class _Part:
+    """One process of the platform, started again whenever it dies."""
+
+    def __init__(self, name: str, part: str, settings: Settings, listener: socket.socket | None) -> None:
+        self._name = name
+        self._part = part
+        self._settings = settings
+        self._listener = listener
+        self._process: asyncio.subprocess.Process | None = None
+        self._stopping = False
+
+    async def start(self) -> None:
+        """Start the process and wait until it says that it is up. Raises PlatformUnavailable when it ends instead."""
+        ready_read, ready_write = os.pipe()
+        inherited = [ready_write]
+        if self._listener is not None:
+            inherited.append(self._listener.fileno())
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "projectnil.bootstrap.child",
+                self._part,
+                *map(str, inherited),
+                env=child_environment(self._settings),
+                pass_fds=inherited,
+                start_new_session=True,  # a Ctrl-C at the terminal is ours to turn into an orderly stop
+                # Killed, not asked: a new platform may be waiting for the port.
+                preexec_fn=die_with_parent(signal.SIGKILL),
+            )
+        finally:
+            os.close(ready_write)
+        if not await _says_ready(ready_read):
+            raise PlatformUnavailable(f"the {self._name} process did not start; its last words are above")
+
+    async def keep_running(self) -> None:
+        """Wait for the process to die, and start it again, more and more patiently when it keeps dying."""
+        clock = asyncio.get_running_loop().time
+        pause_s = _FIRST_RESTART_S
+        while self._process is not None:
+            started = clock()
+            code = await self._process.wait()
+            if self._stopping:
+                return
+            pause_s = _FIRST_RESTART_S if clock() - started > _STEADY_AFTER_S else min(pause_s * 2, _SLOWEST_RESTART_S)
+            log.error("process.died", process=self._name, exitCode=code, restartInS=pause_s)
+            await asyncio.sleep(pause_s)
+            try:
+                await self.start()
+            except PlatformUnavailable as error:
+                log.error("process.not_restarted", process=self._name, error=str(error))
+
+    async def stop(self) -> None:
+        """Ask the process to end, and kill it when it takes longer than the grace."""
+        self._stopping = True
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), self._settings.stop_grace_s + _KILL_AFTER_GRACE_S)
+        except TimeoutError:
+            log.warning("process.killed", process=self._name)
+            process.kill()
+            await process.wait()
+
+
+async def _says_ready(ready_read: int) -> bool:
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader()
+    with os.fdopen(ready_read, "rb") as pipe:
+        transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
+        try:
+            return await asyncio.wait_for(reader.read(1), _READY_TIMEOUT_S) == b"1"
+        except TimeoutError:
+            return False
+        finally:
+            transport.close()
+
+
+@contextlib.asynccontextmanager
+async def _database(settings: Settings) -> AsyncIterator[tuple[str, EmbeddedPostgres | None]]:
+    if settings.database_url is not None:
+        yield settings.database_url, None
+        return
+    embedded = EmbeddedPostgres(settings.data_dir)
+    try:
+        await embedded.start()
+        yield embedded.url, embedded
+    finally:
+        await embedded.stop()
+
+
+@contextlib.contextmanager
+def _locked_data_dir(data_dir: Path) -> Iterator[None]:
+    """Two platforms on one data folder would be two servers on one cluster."""
+    try:
+        data_dir.mkdir(mode=0o755 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
+        lock = (data_dir / "lock").open("a")
+    except OSError as error:
+        raise PlatformUnavailable(f"cannot use the data folder {data_dir}: {error.strerror}") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise PlatformUnavailable(
+                f"the data folder {data_dir} is in use by another pnil serve; choose another --data-dir"
+            ) from None
+        yield
+
+
+def _with_database(settings: Settings, database_url: str) -> Settings:
+    return msgspec.structs.replace(settings, database_url=database_url)
+
+
+def _warn_if_public(listener: socket.socket) -> None:
+    host = listener.getsockname()[0]
+    if not host.startswith("127.") and host != "::1":
+        log.warning(
+            "serve.public",
+            address=host,
+            consequence="whoever reaches this address may run code; there is no authentication of its own",
+        )

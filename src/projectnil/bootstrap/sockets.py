@@ -1,0 +1,34 @@
+"""The listening socket."""
+
+import os
+import socket
+
+from projectnil.domain.errors import PlatformUnavailable
+
+_BACKLOG = 2048
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens on host and port; port 0 picks a free one. Raises PlatformUnavailable, saying why."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise PlatformUnavailable(f"cannot listen on {host}:{port}: {error}") from error
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+    except OSError as error:
+        listener.close()
+        problem = os.strerror(error.errno) if error.errno else str(error)
+        raise PlatformUnavailable(
+            f"cannot listen on {host}:{port}: {problem}; choose another --port or --host"
+        ) from error
+    listener.listen(_BACKLOG)
+    return listener
+
+
+def url_of(listener: socket.socket) -> str:
+    """`http://H:P` of a listening socket."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

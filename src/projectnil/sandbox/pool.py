@@ -1,0 +1,393 @@
+"""The sandbox processes of one api process: fed, grown under long-running guests, shrunk again, replaced when lost."""
+
+import asyncio
+import os
+from collections import deque
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from projectnil.domain.errors import Overloaded, PlatformUnavailable
+from projectnil.domain.executions import Completed, Failed
+from projectnil.domain.functions import ModuleSha256
+from projectnil.domain.guest_errors import GuestTimedOut
+from projectnil.domain.limits import Limits
+from projectnil.sandbox.child import ProcessLost, ProcessOverdue, SandboxProcess
+from projectnil.sandbox.modules import LoadWasm, ModuleFile, ModuleFiles, Translation
+from projectnil.sandbox.protocol import CannotRun, Reply, Role, Run
+
+# A waiter this old, with nothing but long guests before it, is worth another process.
+LONG_WAIT_S = 0.02
+# Guests that finish faster than this keep the queue moving: whoever waits behind them need not be turned away.
+QUICK_S = 0.05
+ADMISSION_WAIT_S = 1.0
+SLOT_GRACE_S = 2.0
+# The process's own deadline comes first; a process that misses it by this much is killed.
+KILL_GRACE_S = 1.0
+MOST_WAITING = 1_000
+_MOST_RESPAWN_DELAY_S = 5.0
+
+_log = structlog.get_logger()
+
+
+class PoolStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """available: can a guest run now, or after waiting its turn? problem: why not, or what went wrong last."""
+
+    available: bool
+    processes: int
+    busy: int
+    waiting: int
+    max_processes: int
+    problem: str | None = None
+
+
+class SandboxPool:
+    """Runs guests in processes of its own. Belongs to one event loop, whose thread must outlive the pool:
+    the processes die with the thread that started them."""
+
+    def __init__(
+        self,
+        limits: Limits,
+        module_cache_dir: Path,
+        *,
+        processes: int,
+        max_processes: int,
+        idle_s: float,
+    ) -> None:
+        """processes: kept at all times. max_processes: at most. idle_s: how long a spare one may idle."""
+        self._limits = limits
+        self._files = ModuleFiles(module_cache_dir, limits)
+        self._fewest = processes
+        self._most = max_processes
+        self._idle_s = idle_s
+        self._enough = max(processes, os.cpu_count() or 1)
+        self._all: set[SandboxProcess] = set()
+        self._leaving: set[SandboxProcess] = set()
+        self._idle: deque[SandboxProcess] = deque()  # the most recently used at the right
+        self._slots: deque[_Waiter] = deque()  # executions waiting for a process
+        self._door: deque[asyncio.Future[None]] = deque()  # callers of admit waiting to be let in
+        self._admitted: deque[float] = deque()  # admission times of those who have not come to run yet
+        self._starting = 0
+        self._failed_starts = 0
+        self._last_quick_finish = 0.0
+        self._problem: str | None = None
+        self._is_stopping = False
+        self._quiet = asyncio.Event()  # no guest runs; looked at when stopping
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._growth: asyncio.TimerHandle | None = None
+        self._shrinking: asyncio.TimerHandle | None = None
+
+    async def start(self) -> None:
+        """Open the module cache and start the first processes.
+
+        Raises PlatformUnavailable when the cache is not safe to use or a process does not come up.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._files.open()
+        starts = (self._start_process() for _ in range(self._fewest))
+        failures = [failure for failure in await asyncio.gather(*starts, return_exceptions=True) if failure]
+        if failures:
+            await self.stop(0)
+            raise failures[0]
+
+    async def stop(self, grace_s: float) -> None:
+        """Turn away who waits, give running guests up to grace_s seconds, then end every process. Safe to repeat."""
+        self._is_stopping = True
+        for timer in (self._growth, self._shrinking):
+            if timer is not None:
+                timer.cancel()
+        self._turn_everyone_away()
+        await self._until_quiet(grace_s)
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._files.close()
+        processes = [*self._all, *self._leaving]
+        for process in processes:
+            process.kill()
+        await asyncio.gather(*(process.ended() for process in processes))
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def ensure_module(self, sha256: ModuleSha256, load_wasm: LoadWasm) -> Translation:
+        """The machine code of a module, made from `await load_wasm()` if it is not there yet.
+
+        Returns GuestBrokeAbi when the module cannot run here. Raises PlatformUnavailable, and what load_wasm raises.
+        Callers who want the same module at the same time share one translation.
+        """
+        return await self._files.ensure(sha256, load_wasm)
+
+    async def admit(self) -> None:
+        """Return when an execution may begin. Call it before recording the execution, and `run` right after.
+
+        Raises Overloaded when every process is held by a long-running guest and none comes free within a second.
+        """
+        self._refuse_if_stopping()
+        if self._has_room():
+            self._admitted.append(self._loop.time())
+            return
+        if len(self._slots) + len(self._door) >= MOST_WAITING:
+            raise Overloaded(f"more than {MOST_WAITING:,} executions are waiting for a sandbox")
+        await self._wait_at_the_door()
+
+    async def run(self, module: ModuleFile, input_json: bytes) -> Completed | Failed:
+        """Run the guest. input_json: JSON text in UTF-8, checked already.
+
+        Raises PlatformUnavailable when the sandbox was lost, or the machine code unusable; Overloaded when no process
+        came free in time. Cancelling it kills the guest's process.
+        """
+        self._refuse_if_stopping()
+        if self._admitted:
+            self._admitted.popleft()
+        process = await self._take()
+        began = process.busy_since = self._loop.time()
+        try:
+            reply = await process.ask(
+                Run(module.code_path, module.wasm_path, input_json),
+                self._limits.execution_timeout_s + KILL_GRACE_S,
+            )
+        except ProcessOverdue:
+            return Failed(GuestTimedOut(self._limits.execution_timeout_s), logs="")
+        except ProcessLost as error:
+            raise PlatformUnavailable(
+                f"the sandbox process {process.pid} was lost before the function finished"
+            ) from error
+        except BaseException:
+            process.kill()
+            raise
+        finished = self._loop.time()
+        if finished - began < QUICK_S:
+            self._last_quick_finish = finished
+        self._give_back(process)
+        return self._outcome(module, reply)
+
+    def status(self) -> PoolStatus:
+        """For /health. Counts of this moment."""
+        busy = len(self._all) - len(self._idle)
+        return PoolStatus(
+            available=bool(self._all) and not self._is_stopping,
+            processes=len(self._all),
+            busy=busy,
+            waiting=len(self._slots) + len(self._door),
+            max_processes=self._most,
+            problem=self._problem,
+        )
+
+    def _outcome(self, module: ModuleFile, reply: Reply) -> Completed | Failed:
+        match reply:
+            case Completed() | Failed():
+                return reply
+            case CannotRun(problem, code_is_bad):
+                if code_is_bad:
+                    self._files.discard(module)
+                raise PlatformUnavailable(f"the sandbox could not run the module: {problem}")
+            case _:
+                raise PlatformUnavailable("the sandbox gave an answer of the wrong kind")
+
+    # Admission
+
+    def _has_room(self) -> bool:
+        now = self._loop.time()
+        while self._admitted and self._admitted[0] < now - ADMISSION_WAIT_S:
+            self._admitted.popleft()  # it never came to run
+        if now - self._last_quick_finish < QUICK_S:
+            return len(self._slots) < MOST_WAITING
+        growable = self._most - len(self._all)
+        return len(self._idle) + growable > len(self._slots) + len(self._admitted)
+
+    async def _wait_at_the_door(self) -> None:
+        future = self._loop.create_future()
+        self._door.append(future)
+        timer = self._loop.call_later(ADMISSION_WAIT_S, _give_up, future, self._overloaded())
+        try:
+            await future
+        finally:
+            timer.cancel()
+            if future in self._door:
+                self._door.remove(future)
+
+    def _open_the_door(self) -> None:
+        while self._door and self._has_room():
+            future = self._door.popleft()
+            if not future.done():
+                self._admitted.append(self._loop.time())
+                future.set_result(None)
+
+    def _overloaded(self) -> Overloaded:
+        return Overloaded(f"all {self._most} sandbox processes are busy with long-running functions")
+
+    def _refuse_if_stopping(self) -> None:
+        if self._is_stopping:
+            raise PlatformUnavailable("the sandbox pool is stopping")
+
+    # Handing out processes
+
+    async def _take(self) -> SandboxProcess:
+        while self._idle:
+            process = self._idle.pop()
+            if not process.is_lost:
+                return process
+        waiter = _Waiter(self._loop.create_future(), self._loop.time())
+        self._slots.append(waiter)
+        self._plan_growth()
+        longest_s = self._limits.execution_timeout_s + SLOT_GRACE_S
+        timer = self._loop.call_later(longest_s, _give_up, waiter.future, self._overloaded())
+        try:
+            return await waiter.future
+        except BaseException:
+            if waiter in self._slots:
+                self._slots.remove(waiter)
+            elif waiter.future.done() and not waiter.future.cancelled() and not waiter.future.exception():
+                self._give_back(waiter.future.result())  # it came in the moment the caller went away
+            raise
+        finally:
+            timer.cancel()
+
+    def _give_back(self, process: SandboxProcess) -> None:
+        if process.is_lost:
+            return
+        while self._slots:
+            waiter = self._slots.popleft()
+            if not waiter.future.done():
+                process.busy_since = self._loop.time()
+                waiter.future.set_result(process)
+                self._open_the_door()
+                return
+        process.busy_since = None
+        process.idle_since = self._loop.time()
+        self._idle.append(process)
+        if self._door:
+            self._open_the_door()
+        if self._is_stopping:
+            self._note_quiet()
+        if self._shrinking is None and len(self._all) > self._fewest:
+            self._shrinking = self._loop.call_later(self._idle_s, self._shrink)
+
+    # Size
+
+    def _plan_growth(self, delay_s: float = LONG_WAIT_S) -> None:
+        if self._growth is None and not self._is_stopping:
+            self._growth = self._loop.call_later(delay_s, self._grow)
+
+    def _grow(self) -> None:
+        self._growth = None
+        if not self._slots or self._is_stopping:
+            return
+        now = self._loop.time()
+        if self._moving(now) < self._enough:
+            # At most twice as many at once, so that a burst does not start a process for each of its callers.
+            long_waiters = sum(1 for waiter in self._slots if now - waiter.since >= LONG_WAIT_S)
+            wanted = min(long_waiters - self._starting, self._most - self._size(), max(1, len(self._all)))
+            for _ in range(wanted):
+                self._start_in_background()
+        if self._size() < self._most:
+            self._plan_growth()
+
+    def _moving(self, now: float) -> int:
+        """Processes that take new guests again and again, which more processes would only slow down."""
+        return sum(1 for process in self._all if process.busy_since is None or now - process.busy_since < LONG_WAIT_S)
+
+    def _shrink(self) -> None:
+        self._shrinking = None
+        oldest_allowed = self._loop.time() - self._idle_s
+        while len(self._all) > self._fewest and self._idle and self._idle[0].idle_since <= oldest_allowed + 0.001:
+            process = self._idle.popleft()
+            self._all.discard(process)
+            self._leaving.add(process)
+            process.kill()
+        if len(self._all) > self._fewest and not self._is_stopping:
+            self._shrinking = self._loop.call_later(max(self._idle_s / 4, 0.01), self._shrink)
+
+    def _size(self) -> int:
+        return len(self._all) + self._starting
+
+    def _start_in_background(self, delay_s: float = 0.0) -> None:
+        async def start() -> None:
+            try:
+                await asyncio.sleep(delay_s)
+                await self._start_process()
+            except PlatformUnavailable as error:
+                self._failed_starts += 1
+                self._problem = str(error)
+                _log.error("sandbox.start_failed", error=str(error), attempt=self._failed_starts)
+            finally:
+                self._starting -= 1
+            self._replace_lost()
+
+        self._starting += 1
+        task = asyncio.create_task(start(), name="start a sandbox process")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _start_process(self) -> None:
+        process = await SandboxProcess.start(Role.EXECUTOR, self._limits, self._forget)
+        if process.is_lost:
+            raise PlatformUnavailable("a sandbox process ended as soon as it was ready")
+        if process.unhardened:
+            _log.warning("sandbox.unhardened", refused=process.unhardened)
+        self._failed_starts = 0
+        self._problem = None
+        self._all.add(process)
+        self._give_back(process)
+
+    def _forget(self, process: SandboxProcess) -> None:
+        """A process is gone, whether we ended it or not."""
+        if process in self._idle:
+            self._idle.remove(process)
+        was_wanted = process in self._all
+        self._all.discard(process)
+        self._leaving.add(process)
+        task = asyncio.ensure_future(self._bury(process))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        if self._is_stopping:
+            self._note_quiet()
+        elif was_wanted:
+            _log.warning("sandbox.lost", pid=process.pid)
+            self._replace_lost()
+            self._plan_growth()
+            self._open_the_door()
+
+    async def _bury(self, process: SandboxProcess) -> None:
+        await process.ended()
+        self._leaving.discard(process)
+
+    def _replace_lost(self) -> None:
+        if self._is_stopping:
+            return
+        for _ in range(self._fewest - self._size()):
+            delay_s = min(0.1 * 2**self._failed_starts, _MOST_RESPAWN_DELAY_S) if self._failed_starts else 0.0
+            self._start_in_background(delay_s)
+
+    # Stopping
+
+    def _turn_everyone_away(self) -> None:
+        stopping = PlatformUnavailable("the sandbox pool is stopping")
+        for waiter in self._slots:
+            _give_up(waiter.future, stopping)
+        for future in self._door:
+            _give_up(future, stopping)
+        self._slots.clear()
+        self._door.clear()
+
+    async def _until_quiet(self, grace_s: float) -> None:
+        self._note_quiet()
+        try:
+            async with asyncio.timeout(grace_s):
+                await self._quiet.wait()
+        except TimeoutError:
+            return
+
+    def _note_quiet(self) -> None:
+        if all(process.busy_since is None for process in self._all):
+            self._quiet.set()
+
+
+class _Waiter(msgspec.Struct, eq=False):
+    future: "asyncio.Future[SandboxProcess]"
+    since: float
+
+
+def _give_up(future: "asyncio.Future[SandboxProcess] | asyncio.Future[None]", error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)

@@ -1,0 +1,30 @@
+"""How a loop outlives a database that is away for a while."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import asyncpg
+import structlog
+
+from projectnil.domain.errors import PlatformUnavailable
+from projectnil.postgres.connections import CONNECTION_ERRORS
+
+log = structlog.get_logger()
+
+DATABASE_TROUBLE = (*CONNECTION_ERRORS, asyncpg.PostgresError, PlatformUnavailable, TimeoutError)
+
+_RETRY_S = 1.0
+
+
+async def forever(name: str, step: Callable[[], Awaitable[None]]) -> None:
+    """Repeat `step`; after trouble with the database say so once, wait, and go on."""
+    in_trouble = False
+    while True:
+        try:
+            await step()
+            in_trouble = False
+        except DATABASE_TROUBLE as error:
+            if not in_trouble:
+                log.warning("worker.waiting", worker=name, error=str(error) or type(error).__name__)
+            in_trouble = True
+            await asyncio.sleep(_RETRY_S)

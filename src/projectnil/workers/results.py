@@ -1,0 +1,35 @@
+"""Applies compilation results as they come: woken by NOTIFY, polling as the fallback."""
+
+import structlog
+
+from projectnil.domain.compilation import RESULTS_QUEUE
+from projectnil.domain.errors import PlatformError
+from projectnil.domain.functions import FunctionStatus
+from projectnil.domain.ids import FunctionId
+from projectnil.flows import results
+from projectnil.flows.execution import Executor
+from projectnil.postgres.connections import Pool
+from projectnil.postgres.listening import Wakeup, listening
+
+log = structlog.get_logger()
+
+_POLL_S = 2.0
+
+
+async def apply_results(pool: Pool, database_url: str, executor: Executor, *, visibility_s: int) -> None:
+    """Until the connection that listens is lost; raises PlatformUnavailable then."""
+    wakeup = Wakeup()
+    async with listening(database_url, [RESULTS_QUEUE], wakeup) as listener:
+        while not listener.is_closed():
+            while (applied := await results.apply_next(pool, visibility_s=visibility_s)) is not None:
+                if applied.function_id is not None and applied.status is FunctionStatus.READY:
+                    await _prepare(executor, applied.function_id)
+            await wakeup.wait(_POLL_S)
+
+
+async def _prepare(executor: Executor, function_id: FunctionId) -> None:
+    try:
+        await executor.prepare(function_id)
+    except PlatformError as error:
+        # The first execution will do it, and say why if it cannot.
+        log.info("module.not_prepared", functionId=str(function_id), reason=str(error))

@@ -1,0 +1,31 @@
+"""What an api process does now and then: renew its lease, recover others', make and drop partitions."""
+
+import asyncio
+from datetime import timedelta
+
+from projectnil.flows import recovery, retention
+from projectnil.flows.execution import Executor
+from projectnil.postgres.connections import Pool
+
+_PARTITIONS_EVERY_S = 3600.0
+_RENEWALS_PER_LEASE = 3
+
+
+async def renew_lease(executor: Executor, lease_s: float) -> None:
+    """One renewal, and the sleep until the next."""
+    await executor.renew_lease()
+    await asyncio.sleep(lease_s / _RENEWALS_PER_LEASE)
+
+
+async def recover(pool: Pool, lease_s: float) -> None:
+    """One look for lapsed leases, and the sleep until the next."""
+    await recovery.recover(pool)
+    await asyncio.sleep(lease_s / 2)
+
+
+async def keep_partitions(pool: Pool, retention_days: int) -> None:
+    """Partitions ahead of need; with a retention, old ones dropped. Then the sleep until the next."""
+    await retention.ensure_partitions(pool)
+    if retention_days:
+        await retention.prune(pool, timedelta(days=retention_days))
+    await asyncio.sleep(_PARTITIONS_EVERY_S)

@@ -1,0 +1,1 @@
+"""The compiler on the real Node and asc."""

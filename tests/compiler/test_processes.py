@@ -1,0 +1,231 @@
+"""The processes behind a toolchain: their limits, their ends, their replacement, and what they leave behind."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from projectnil.compiler import toolchains
+from projectnil.compiler.assemblyscript import toolchain as assemblyscript
+from projectnil.compiler.assemblyscript.toolchain import AssemblyScript
+from projectnil.config import Settings
+from projectnil.domain.compilation import Compiled, Rejected
+from projectnil.domain.errors import PlatformUnavailable
+from projectnil.domain.languages import Language
+
+from .children import compilers, is_alive
+
+ECHO = "export function handle(input: string): string { return input; }"
+
+
+def slow_source(functions: int) -> str:
+    """Takes asc many seconds: long functions are what its optimizer is slowest with."""
+    body = "\n".join(f"  s += input.charCodeAt(s % {n + 1}) > {n} ? s.toString().length : {n};" for n in range(200))
+    many = "\n".join(
+        f"function f{n}(input: string): i32 {{\n  let s = {n};\n{body}\n  return s;\n}}" for n in range(functions)
+    )
+    calls = " + ".join(f"f{n}(input)" for n in range(functions))
+    return f"{many}\nexport function handle(input: string): string {{ return ({calls}).toString(); }}"
+
+
+@asynccontextmanager
+async def started(folder: Path, **settings: object) -> AsyncIterator[AssemblyScript]:
+    toolchain = AssemblyScript(Settings(data_dir=folder, **settings))  # type: ignore[arg-type] # each is a field
+    await toolchain.start()
+    try:
+        yield toolchain
+    finally:
+        await toolchain.stop()
+
+
+async def eventually(holds: Callable[[], bool], timeout_s: float = 15.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not holds():
+        assert time.monotonic() < deadline, "it never came true"
+        await asyncio.sleep(0.05)
+
+
+def files_under(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file() and path.name != ".lock"]
+
+
+def test_the_registry_offers_the_languages_the_settings_name() -> None:
+    offered = toolchains(Settings())
+    assert list(offered) == list(Language)
+    assert all(toolchain.language is language for language, toolchain in offered.items())
+    assert toolchains(Settings(compiler_languages=())) == {}
+
+
+async def test_compilation_past_the_deadline_is_killed_and_the_next_one_compiles(tmp_path: Path) -> None:
+    async with started(tmp_path, compile_timeout_s=2.5) as toolchain:
+        begun = time.monotonic()
+        outcome = await toolchain.compile(slow_source(40))
+        assert outcome == Rejected("compilation took longer than its limit of 2.5 s")
+        assert time.monotonic() - begun < 8
+        assert isinstance(await toolchain.compile(ECHO), Compiled)
+        await eventually(lambda: not files_under(tmp_path))
+
+
+async def test_a_compilation_that_outgrows_the_memory_limit_is_rejected(tmp_path: Path) -> None:
+    async with started(tmp_path, compiler_memory_bytes=150 * 1024 * 1024) as toolchain:
+        outcome = await toolchain.compile(slow_source(40))
+    assert outcome == Rejected("compilation needed more memory than its limit of 150 MiB")
+
+
+async def test_javascript_out_of_memory_is_the_sources_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(assemblyscript, "HEAP_SHARE_OF_MEMORY", 0.08)
+    async with started(tmp_path) as toolchain:
+        outcome = await toolchain.compile(slow_source(100))
+    assert outcome == Rejected("compilation needed more memory than its limit of 768 MiB")
+
+
+async def test_a_compiler_killed_from_outside_is_not_the_users_fault(tmp_path: Path) -> None:
+    async with started(tmp_path) as toolchain:
+        compiling = asyncio.create_task(toolchain.compile(slow_source(40)))
+        await eventually(lambda: bool(files_under(tmp_path)))
+        await asyncio.sleep(0.5)
+        compilers()[0].kill()
+        with pytest.raises(PlatformUnavailable, match="ended from outside"):
+            await compiling
+        assert isinstance(await toolchain.compile(ECHO), Compiled)
+
+
+async def test_a_compiler_that_died_while_idle_is_replaced(tmp_path: Path) -> None:
+    async with started(tmp_path) as toolchain:
+        await toolchain.compile(ECHO)
+        [first] = compilers()
+        first.kill()
+        await eventually(lambda: not is_alive(first))
+        assert isinstance(await toolchain.compile(ECHO), Compiled)
+        assert compilers()[0].pid != first.pid
+
+
+async def test_a_worn_process_serves_until_its_successor_is_warm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(assemblyscript, "WORN_AFTER_COMPILATIONS", 1)
+    async with started(tmp_path) as toolchain:
+        await toolchain.compile(ECHO)
+        [first] = compilers()
+        begun = time.monotonic()
+        await toolchain.compile(ECHO)
+        assert time.monotonic() - begun < 1.5
+        await eventually(lambda: len(compilers()) == 2)
+
+        async def moved_on() -> bool:
+            await toolchain.compile(ECHO)
+            return not is_alive(first)
+
+        for _ in range(100):
+            if await moved_on():
+                return
+            await asyncio.sleep(0.1)
+        pytest.fail("the worn process was never retired")
+
+
+async def test_several_processes_compile_at_the_same_time(tmp_path: Path) -> None:
+    async with started(tmp_path, compiler_processes=2) as toolchain:
+        assert len(compilers()) == 2
+        outcomes = await asyncio.gather(*(toolchain.compile(ECHO) for _ in range(4)))
+    assert all(isinstance(outcome, Compiled) for outcome in outcomes)
+
+
+async def test_stopping_leaves_no_process_and_no_file(tmp_path: Path) -> None:
+    async with started(tmp_path) as toolchain:
+        compiling = asyncio.create_task(toolchain.compile(slow_source(40)))
+        await eventually(lambda: bool(files_under(tmp_path)))
+    with pytest.raises(PlatformUnavailable):
+        await compiling
+    assert compilers() == []
+    assert files_under(tmp_path) == []
+    with pytest.raises(PlatformUnavailable):
+        await toolchain.compile(ECHO)
+
+
+async def test_a_cancelled_compilation_leaves_no_file_and_the_next_one_compiles(tmp_path: Path) -> None:
+    async with started(tmp_path) as toolchain:
+        compiling = asyncio.create_task(toolchain.compile(slow_source(40)))
+        await eventually(lambda: bool(files_under(tmp_path)))
+        await asyncio.sleep(1)
+        compiling.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await compiling
+        assert isinstance(await toolchain.compile(ECHO), Compiled)
+        await eventually(lambda: not files_under(tmp_path))
+
+
+PARENT = """
+import asyncio, sys
+from pathlib import Path
+from projectnil.compiler.assemblyscript.toolchain import AssemblyScript
+from projectnil.config import Settings
+
+async def main() -> None:
+    toolchain = AssemblyScript(Settings(data_dir=Path(sys.argv[1])))
+    await toolchain.start()
+    print("started", flush=True)
+    await toolchain.compile(Path(sys.argv[2]).read_text())
+
+asyncio.run(main())
+"""
+
+
+async def test_after_kill_9_no_compiler_survives_and_the_next_start_removes_the_files(tmp_path: Path) -> None:
+    data, source = tmp_path / "data", tmp_path / "source.ts"
+    source.write_text(slow_source(40))
+    parent = subprocess.Popen(  # noqa: ASYNC220 # a whole process that is killed, not one that is waited for
+        [sys.executable, "-c", PARENT, str(data), str(source)], stdout=subprocess.PIPE
+    )
+    with parent:
+        assert parent.stdout is not None
+        assert await asyncio.to_thread(parent.stdout.readline) == b"started\n"
+        [child] = psutil.Process(parent.pid).children()
+        await eventually(lambda: bool(files_under(data)))
+        os.kill(parent.pid, signal.SIGKILL)
+    await eventually(lambda: not is_alive(child))
+    assert files_under(data) != []
+    async with started(data):
+        assert files_under(data) == [] or compilers() != []
+        folders = [path for path in (data / "compilations" / "assemblyscript").iterdir() if path.is_dir()]
+        assert len(folders) == 1
+
+
+async def test_two_platforms_on_one_data_folder_leave_each_others_files_alone(tmp_path: Path) -> None:
+    async with started(tmp_path) as first:
+        compiling = asyncio.create_task(first.compile(ECHO))
+        async with started(tmp_path) as second:
+            assert isinstance(await compiling, Compiled)
+            assert isinstance(await second.compile(ECHO), Compiled)
+        assert isinstance(await first.compile(ECHO), Compiled)
+
+
+async def test_a_compiler_sees_no_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROJECTNIL_DATABASE_URL", "postgresql://user:secret@host/db")
+    monkeypatch.setenv("PGPASSWORD", "secret")
+    monkeypatch.setenv("JSON_MODE", "naive")
+    monkeypatch.setenv("NODE_OPTIONS", "--no-warnings")
+    async with started(tmp_path):
+        assert set(compilers()[0].environ()) == {"LANG", "TZ", "HOME"}
+
+
+async def test_a_missing_toolchain_is_the_platforms_fault(tmp_path: Path) -> None:
+    toolchain = AssemblyScript(Settings(data_dir=tmp_path, toolchains_dir=tmp_path / "nowhere"))
+    with pytest.raises(PlatformUnavailable, match="did not start"):
+        await toolchain.start()
+    await toolchain.stop()
+    assert compilers() == []
+
+
+async def test_a_disk_that_cannot_be_written_is_the_platforms_fault(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    with pytest.raises(PlatformUnavailable, match="folder cannot be used"):
+        await AssemblyScript(Settings(data_dir=blocked)).start()
