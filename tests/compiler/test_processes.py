@@ -53,6 +53,15 @@ async def eventually(holds: Callable[[], bool], timeout_s: float = 15.0) -> None
         await asyncio.sleep(0.05)
 
 
+async def begun(toolchain: AssemblyScript, folder: Path, source: str) -> "asyncio.Task[Compiled | Rejected]":
+    """A compilation that is under way in a process that does nothing else."""
+    await toolchain.compile(ECHO)
+    compiling = asyncio.create_task(toolchain.compile(source))
+    await eventually(lambda: bool(files_under(folder)))
+    await asyncio.sleep(0.3)
+    return compiling
+
+
 def files_under(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file() and path.name != ".lock"]
 
@@ -66,10 +75,8 @@ def test_the_registry_offers_the_languages_the_settings_name() -> None:
 
 async def test_compilation_past_the_deadline_is_killed_and_the_next_one_compiles(tmp_path: Path) -> None:
     async with started(tmp_path, compile_timeout_s=2.5) as toolchain:
-        begun = time.monotonic()
         outcome = await toolchain.compile(slow_source(40))
         assert outcome == Rejected("compilation took longer than its limit of 2.5 s")
-        assert time.monotonic() - begun < 8
         assert isinstance(await toolchain.compile(ECHO), Compiled)
         await eventually(lambda: not files_under(tmp_path))
 
@@ -89,9 +96,7 @@ async def test_javascript_out_of_memory_is_the_sources_fault(tmp_path: Path, mon
 
 async def test_a_compiler_killed_from_outside_is_not_the_users_fault(tmp_path: Path) -> None:
     async with started(tmp_path) as toolchain:
-        compiling = asyncio.create_task(toolchain.compile(slow_source(40)))
-        await eventually(lambda: bool(files_under(tmp_path)))
-        await asyncio.sleep(0.5)
+        compiling = await begun(toolchain, tmp_path, slow_source(40))
         compilers()[0].kill()
         with pytest.raises(PlatformUnavailable, match="ended from outside"):
             await compiling
@@ -104,6 +109,7 @@ async def test_a_compiler_that_died_while_idle_is_replaced(tmp_path: Path) -> No
         [first] = compilers()
         first.kill()
         await eventually(lambda: not is_alive(first))
+        await asyncio.sleep(0.2)  # the event loop hears of it, too
         assert isinstance(await toolchain.compile(ECHO), Compiled)
         assert compilers()[0].pid != first.pid
 
@@ -113,22 +119,16 @@ async def test_a_worn_process_serves_until_its_successor_is_warm(
 ) -> None:
     monkeypatch.setattr(assemblyscript, "WORN_AFTER_COMPILATIONS", 1)
     async with started(tmp_path) as toolchain:
-        await toolchain.compile(ECHO)
         [first] = compilers()
-        begun = time.monotonic()
         await toolchain.compile(ECHO)
-        assert time.monotonic() - begun < 1.5
         await eventually(lambda: len(compilers()) == 2)
-
-        async def moved_on() -> bool:
-            await toolchain.compile(ECHO)
-            return not is_alive(first)
-
-        for _ in range(100):
-            if await moved_on():
-                return
+        slowest_s = 0.0
+        while is_alive(first):
+            start = time.monotonic()
+            assert isinstance(await toolchain.compile(ECHO), Compiled)
+            slowest_s = max(slowest_s, time.monotonic() - start)
             await asyncio.sleep(0.1)
-        pytest.fail("the worn process was never retired")
+        assert slowest_s < 1.5  # a new process would have taken longer
 
 
 async def test_several_processes_compile_at_the_same_time(tmp_path: Path) -> None:
@@ -140,8 +140,7 @@ async def test_several_processes_compile_at_the_same_time(tmp_path: Path) -> Non
 
 async def test_stopping_leaves_no_process_and_no_file(tmp_path: Path) -> None:
     async with started(tmp_path) as toolchain:
-        compiling = asyncio.create_task(toolchain.compile(slow_source(40)))
-        await eventually(lambda: bool(files_under(tmp_path)))
+        compiling = await begun(toolchain, tmp_path, slow_source(40))
     with pytest.raises(PlatformUnavailable):
         await compiling
     assert compilers() == []
@@ -152,9 +151,7 @@ async def test_stopping_leaves_no_process_and_no_file(tmp_path: Path) -> None:
 
 async def test_a_cancelled_compilation_leaves_no_file_and_the_next_one_compiles(tmp_path: Path) -> None:
     async with started(tmp_path) as toolchain:
-        compiling = asyncio.create_task(toolchain.compile(slow_source(40)))
-        await eventually(lambda: bool(files_under(tmp_path)))
-        await asyncio.sleep(1)
+        compiling = await begun(toolchain, tmp_path, slow_source(40))
         compiling.cancel()
         with pytest.raises(asyncio.CancelledError):
             await compiling

@@ -1,5 +1,6 @@
-"""Runs one part of the platform in this process, on the fast event loop, with its failures told in one line."""
+"""Runs one part of the platform in this process, with its failures told in one line."""
 
+import asyncio
 import socket
 import sys
 from collections.abc import Callable, Coroutine
@@ -18,13 +19,17 @@ log = structlog.get_logger()
 def run_part(part: str, settings: Settings, listener: socket.socket | None, on_ready: Callable[[], None]) -> int:
     """Run `api` or `compiler` until it is stopped; returns the exit code."""
     configure_logs(settings, part)
-    return run_to_exit_code(_part(part, settings, listener, on_ready), part)
+    # uvloop is for the api, whose speed matters; it cannot start a process as another user.
+    run = uvloop.run if part == "api" else asyncio.run
+    return run_to_exit_code(_part(part, settings, listener, on_ready), part, run)
 
 
-def run_to_exit_code(work: Coroutine[Any, Any, None], part: str) -> int:
+def run_to_exit_code(
+    work: Coroutine[Any, Any, None], part: str, run: Callable[[Coroutine[Any, Any, None]], None] = asyncio.run
+) -> int:
     """Run `work`; a platform error becomes a line of the log and exit code 1."""
     try:
-        uvloop.run(work)
+        run(work)
     except KeyboardInterrupt:
         return 130
     except PlatformError as error:

@@ -2,24 +2,22 @@
 
 import asyncio
 import contextlib
-import fcntl
 import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable
 
 import msgspec
 import structlog
 
 from projectnil.bootstrap.child import child_environment
+from projectnil.bootstrap.data_dir import locked
+from projectnil.bootstrap.migration import migrate_database
 from projectnil.bootstrap.sockets import listen, url_of
 from projectnil.config import Settings
 from projectnil.domain.errors import PlatformUnavailable
-from projectnil.postgres.connections import connect
 from projectnil.postgres.embedded import EmbeddedPostgres
-from projectnil.postgres.migrations.runner import migrate
 from projectnil.processes import die_with_parent
 
 log = structlog.get_logger()
@@ -39,24 +37,12 @@ async def serve(settings: Settings, on_ready: Callable[[str], None]) -> None:
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    with _locked_data_dir(settings.data_dir), contextlib.closing(listen(settings.host, settings.port)) as listener:
+    with locked(settings.data_dir), contextlib.closing(listen(settings.host, settings.port)) as listener:
         _warn_if_public(listener)
         async with _database(settings) as (database_url, database):
             await migrate_database(database_url)
             settings = _with_database(settings, database_url)
             await _supervise(settings, listener, database, stop, on_ready)
-
-
-async def migrate_database(database_url: str) -> list[str]:
-    """Bring the schema of a database up to date; returns the ids of the changesets applied."""
-    conn = await connect(database_url)
-    try:
-        applied = await migrate(conn)
-    finally:
-        await conn.close()
-    if applied:
-        log.info("database.migrated", changesets=len(applied))
-    return applied
 
 
 async def _supervise(
@@ -81,6 +67,10 @@ async def _supervise(
         stopping.cancel()
         log.info("serve.stopping")
         await asyncio.gather(*(part.stop() for part in parts), starting, stopping, return_exceptions=True)
+
+
+async def _start_all(parts: list["_Part"]) -> None:
+    await asyncio.gather(*(part.start() for part in parts))
 
 
 async def _keep_running(parts: list["_Part"], database: EmbeddedPostgres | None, stopping: asyncio.Task[bool]) -> None:
@@ -193,24 +183,6 @@ async def _database(settings: Settings) -> AsyncIterator[tuple[str, EmbeddedPost
         yield embedded.url, embedded
     finally:
         await embedded.stop()
-
-
-@contextlib.contextmanager
-def _locked_data_dir(data_dir: Path) -> Iterator[None]:
-    """Two platforms on one data folder would be two servers on one cluster."""
-    try:
-        data_dir.mkdir(mode=0o755 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
-        lock = (data_dir / "lock").open("a")
-    except OSError as error:
-        raise PlatformUnavailable(f"cannot use the data folder {data_dir}: {error.strerror}") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise PlatformUnavailable(
-                f"the data folder {data_dir} is in use by another pnil serve; choose another --data-dir"
-            ) from None
-        yield
 
 
 def _with_database(settings: Settings, database_url: str) -> Settings:

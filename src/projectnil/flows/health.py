@@ -68,5 +68,10 @@ async def _compiler(conn: Connection) -> PartHealth:
 
 def _sandbox(sandbox: SandboxPool) -> PartHealth:
     status = sandbox.status()
-    counts = {"processes": status.processes, "busy": status.busy, "waiting": status.waiting, "max": status.max}
-    return PartHealth(PartStatus.UP if status.available else PartStatus.DOWN, counts=counts)
+    counts = {
+        "processes": status.processes,
+        "busy": status.busy,
+        "waiting": status.waiting,
+        "max": status.max_processes,
+    }
+    return PartHealth(PartStatus.UP if status.available else PartStatus.DOWN, status.problem or "", counts)

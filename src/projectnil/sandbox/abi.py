@@ -33,6 +33,8 @@ def take_output(guest: Guest, pointer: int, limit_bytes: int) -> bytes:
     """The string `handle` returned, as JSON text in UTF-8 that Postgres can hold. limit_bytes: of UTF-8."""
     start, memory_bytes = guest.memory()
     text = _read_text(start, memory_bytes, pointer)
+    if not text:
+        raise GuestFailure(GuestOutputInvalid("it is the empty string"))
     if len(text) > limit_bytes:
         raise GuestFailure(GuestOutputTooLarge(len(text), limit_bytes))
     try:

@@ -29,6 +29,7 @@ TABLES = 4
 TABLE_ELEMENTS = 100_000
 LOADED_MODULES = 128
 
+_MAGIC = b"\0asm"
 _EXPORTED_FUNCTIONS = {"__new": "ii:i", "__pin": "i:i", "handle": "i:i"}
 
 
@@ -61,6 +62,8 @@ def create_engine() -> Engine:
 
 def translate(engine: Engine, wasm: bytes) -> bytes:
     """From a .wasm file's bytes to machine code. Raises BrokenModule when it is not one we can run."""
+    if not wasm.startswith(_MAGIC):
+        raise BrokenModule("it is not a WebAssembly module: its first four bytes are not 00 61 73 6d")
     try:
         module = Module(engine, wasm)
     except WasmtimeError as error:

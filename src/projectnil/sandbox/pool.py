@@ -173,6 +173,10 @@ class SandboxPool:
             problem=self._problem,
         )
 
+    def process_ids(self) -> frozenset[int]:
+        """The processes that run guests at this moment, or wait for one."""
+        return frozenset(process.pid for process in self._all)
+
     def _outcome(self, module: ModuleFile, reply: Reply) -> Completed | Failed:
         match reply:
             case Completed() | Failed():

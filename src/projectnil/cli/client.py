@@ -1,0 +1,119 @@
+"""The API as the command line sees it."""
+
+import json
+import time
+from types import TracebackType
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from projectnil.domain.ids import parse_id
+
+Json = dict[str, Any]
+
+# An execution may take its whole limit and wait for its turn before.
+_TIMEOUT_S = 60.0
+_POLL_S = 0.1
+
+
+class CommandFailed(Exception):
+    """What the person at the terminal should read; the command exits with 1."""
+
+
+class Client:
+    """Talks to one projectnil over HTTP. Every failure becomes a CommandFailed that says what to do."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url.rstrip("/")
+        try:
+            self._http = httpx.Client(base_url=self._url, timeout=_TIMEOUT_S)
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+            raise CommandFailed(f"{url!r} is not a URL: {error}") from error
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self._http.close()
+
+    def get(self, path: str, **query: Any) -> Any:
+        return self._call("GET", path, params={name: value for name, value in query.items() if value is not None})
+
+    def find(self, name_or_id: str) -> str:
+        """The id of the function with this id or this name."""
+        if parse_id(name_or_id) is not None:
+            return name_or_id
+        function_id = self.find_named(name_or_id)
+        if function_id is None:
+            raise CommandFailed(f"there is no function named {name_or_id!r}; 'pnil list' shows what there is")
+        return function_id
+
+    def find_named(self, name: str) -> str | None:
+        """The id of the only function of this name; None when there is none."""
+        found = self.get("/functions", name=name, limit=2)
+        if len(found) > 1:
+            ids = ", ".join(function["id"] for function in found)
+            raise CommandFailed(f"more than one function is named {name!r}; use an id, such as {ids}")
+        return str(found[0]["id"]) if found else None
+
+    def deploy(self, name: str, description: str | None, language: str, source: str) -> Json:
+        """Create the function, or update the one of that name; returns its details."""
+        body: Json = {"name": name, "description": description, "language": language, "source": source}
+        function_id = self.find_named(name)
+        if function_id is None:
+            created = self._call("POST", "/functions", json=body)
+            return self.show(created["id"])
+        if description is None:
+            body["description"] = self.show(function_id)["description"]
+        updated: Json = self._call("PUT", f"/functions/{function_id}", json=body)
+        return updated
+
+    def wait_compiled(self, function: Json, timeout_s: float) -> Json:
+        """Poll until the function is READY or FAILED; returns its details then."""
+        deadline = time.monotonic() + timeout_s
+        while function["status"] not in ("READY", "FAILED"):
+            if time.monotonic() > deadline:
+                raise CommandFailed(
+                    f"{function['name']} is still {function['status']} after {timeout_s:g} s; "
+                    f"GET {self._url}/health tells whether a compiler is running"
+                )
+            time.sleep(_POLL_S)
+            function = self.show(function["id"])
+        return function
+
+    def show(self, function_id: str) -> Json:
+        details: Json = self.get(f"/functions/{quote(function_id)}")
+        return details
+
+    def execute(self, function_id: str, input_json: str) -> Json:
+        """input_json goes as it was typed: numbers keep their digits."""
+        body = f'{{"input":{input_json}}}'.encode()
+        result: Json = self._call("POST", f"/functions/{quote(function_id)}/execute", content=body)
+        return result
+
+    def delete(self, function_id: str) -> None:
+        self._call("DELETE", f"/functions/{quote(function_id)}")
+
+    def _call(self, method: str, path: str, **arguments: Any) -> Any:
+        try:
+            response = self._http.request(method, path, **arguments)
+        except httpx.ConnectError:
+            raise CommandFailed(
+                f"nothing answers at {self._url}; start it with 'pnil serve', or say where it is with --url"
+            ) from None
+        except httpx.TimeoutException:
+            raise CommandFailed(f"{self._url} did not answer within {_TIMEOUT_S:g} s") from None
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise CommandFailed(f"{self._url}: {error}") from None
+        if response.is_error:
+            raise CommandFailed(_problem(response))
+        return response.json() if response.content else None
+
+
+def _problem(response: httpx.Response) -> str:
+    try:
+        problem = response.json()
+        return f"{problem['detail']} (HTTP {response.status_code})"
+    except (json.JSONDecodeError, KeyError, TypeError):
+        return f"HTTP {response.status_code} that is not projectnil's: {response.text[:200]}"

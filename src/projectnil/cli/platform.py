@@ -1,0 +1,96 @@
+"""The commands that run the platform, whole or in parts."""
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from projectnil.cli.client import CommandFailed
+from projectnil.config import Settings, read_settings
+
+Host = Annotated[str | None, typer.Option(help="the address to listen on  [default: 127.0.0.1]")]
+Port = Annotated[int | None, typer.Option(help="the port to listen on, 0 for a free one  [default: 8080]")]
+DataDir = Annotated[Path | None, typer.Option(help="where the data is  [default: .projectnil]")]
+DatabaseUrl = Annotated[str | None, typer.Option(help="postgresql://...; without it the embedded Postgres is used")]
+NeededDatabaseUrl = Annotated[str | None, typer.Option(help="postgresql://...; or PROJECTNIL_DATABASE_URL")]
+
+
+def serve(
+    host: Host = None,
+    port: Port = None,
+    data_dir: DataDir = None,
+    database_url: DatabaseUrl = None,
+    workers: Annotated[int | None, typer.Option(help="api processes  [default: 1]")] = None,
+) -> None:
+    """Run the whole platform; prints one line on standard output when it is ready."""
+    from projectnil.bootstrap.logs import configure_logs  # noqa: PLC0415 # keeps the client commands quick
+    from projectnil.bootstrap.parts import run_to_exit_code  # noqa: PLC0415
+    from projectnil.bootstrap.serve import serve as serve_platform  # noqa: PLC0415
+
+    settings = read_settings(
+        os.environ, host=host, port=port, data_dir=data_dir, database_url=database_url, workers=workers
+    )
+    configure_logs(settings, "serve")
+    work = serve_platform(settings, lambda url: print(f"projectnil is ready at {url}", flush=True))
+    raise typer.Exit(run_to_exit_code(work, "serve"))
+
+
+def api(host: Host = None, port: Port = None, data_dir: DataDir = None, database_url: NeededDatabaseUrl = None) -> None:
+    """Run one api process against a database that was migrated."""
+    from projectnil.bootstrap.parts import run_part  # noqa: PLC0415
+    from projectnil.bootstrap.sockets import listen, url_of  # noqa: PLC0415
+
+    settings = _with_database(
+        read_settings(os.environ, host=host, port=port, data_dir=data_dir, database_url=database_url)
+    )
+    listener = listen(settings.host, settings.port)
+    url = url_of(listener)
+    raise typer.Exit(run_part("api", settings, listener, lambda: print(f"projectnil is ready at {url}", flush=True)))
+
+
+def compiler(data_dir: DataDir = None, database_url: NeededDatabaseUrl = None) -> None:
+    """Run one compiler process against a database that was migrated."""
+    from projectnil.bootstrap.parts import run_part  # noqa: PLC0415
+
+    settings = _with_database(read_settings(os.environ, data_dir=data_dir, database_url=database_url))
+    raise typer.Exit(run_part("compiler", settings, None, lambda: print("the compiler is ready", flush=True)))
+
+
+def migrate(data_dir: DataDir = None, database_url: DatabaseUrl = None) -> None:
+    """Bring the database's schema up to date. Safe to run at any time, and from many places at once."""
+    from projectnil.bootstrap.logs import configure_logs  # noqa: PLC0415
+    from projectnil.bootstrap.tasks import migrate_once  # noqa: PLC0415
+
+    settings = read_settings(os.environ, data_dir=data_dir, database_url=database_url)
+    configure_logs(settings, "migrate")
+    applied = asyncio.run(migrate_once(settings))
+    for changeset in applied:
+        print(f"applied {changeset}")
+    if not applied:
+        print("the database is up to date")
+
+
+def prune(
+    older_than: Annotated[str, typer.Option(help="an age in days or weeks, such as 30d or 8w")],
+    data_dir: DataDir = None,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Drop the weekly partitions of executions that hold nothing younger than the given age."""
+    from projectnil.bootstrap.logs import configure_logs  # noqa: PLC0415
+    from projectnil.bootstrap.tasks import parse_age, prune_once  # noqa: PLC0415
+
+    settings = read_settings(os.environ, data_dir=data_dir, database_url=database_url)
+    configure_logs(settings, "prune")
+    dropped = asyncio.run(prune_once(settings, parse_age(older_than)))
+    for partition in dropped:
+        print(f"dropped {partition}")
+    if not dropped:
+        print(f"no partition is wholly older than {older_than}")
+
+
+def _with_database(settings: Settings) -> Settings:
+    if settings.database_url is None:
+        raise CommandFailed("which database? give --database-url or PROJECTNIL_DATABASE_URL")
+    return settings

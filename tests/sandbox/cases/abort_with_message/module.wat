@@ -1,0 +1,20 @@
+;; Throws, as AssemblyScript does: message, file, line, column.
+(module
+  (import "env" "abort" (func $abort (param i32 i32 i32 i32)))
+  (memory (export "memory") 1)
+  (global $top (mut i32) (i32.const 4096))
+  (func (export "__new") (param $size i32) (param $class i32) (result i32)
+    (local $string i32)
+    (local.set $string (i32.add (global.get $top) (i32.const 8)))
+    (i32.store (i32.sub (local.get $string) (i32.const 8)) (local.get $class))
+    (i32.store (i32.sub (local.get $string) (i32.const 4)) (local.get $size))
+    (global.set $top
+      (i32.and (i32.add (i32.add (local.get $string) (local.get $size)) (i32.const 7)) (i32.const -8)))
+    (local.get $string))
+  (func (export "__pin") (param i32) (result i32) (local.get 0))
+  (data (i32.const 1016) "\02\00\00\00:\00\00\00p\00r\00i\00c\00e\00 \00m\00u\00s\00t\00 \00n\00o\00t\00 \00b\00e\00 \00n\00e\00g\00a\00t\00i\00v\00e\00 \00=\d8\00\de")
+  (data (i32.const 1272) "\02\00\00\00\22\00\00\00a\00s\00s\00e\00m\00b\00l\00y\00/\00i\00n\00d\00e\00x\00.\00t\00s\00")
+  (func (export "handle") (param $input i32) (result i32)
+    (call $abort (i32.const 1024) (i32.const 1280) (i32.const 12) (i32.const 7))
+    (unreachable))
+)

@@ -1,0 +1,19 @@
+;; Logs, then fails.
+(module
+  (import "env" "console.log" (func $log (param i32)))
+  (memory (export "memory") 1)
+  (global $top (mut i32) (i32.const 4096))
+  (func (export "__new") (param $size i32) (param $class i32) (result i32)
+    (local $string i32)
+    (local.set $string (i32.add (global.get $top) (i32.const 8)))
+    (i32.store (i32.sub (local.get $string) (i32.const 8)) (local.get $class))
+    (i32.store (i32.sub (local.get $string) (i32.const 4)) (local.get $size))
+    (global.set $top
+      (i32.and (i32.add (i32.add (local.get $string) (local.get $size)) (i32.const 7)) (i32.const -8)))
+    (local.get $string))
+  (func (export "__pin") (param i32) (result i32) (local.get 0))
+  (data (i32.const 1016) "\02\00\00\00\1a\00\00\00a\00b\00o\00u\00t\00 \00t\00o\00 \00f\00a\00i\00l\00")
+  (func (export "handle") (param $input i32) (result i32)
+    (call $log (i32.const 1024))
+    (i32.div_s (local.get $input) (i32.const 0)))
+)

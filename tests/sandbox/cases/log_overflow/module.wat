@@ -1,0 +1,24 @@
+;; Logs more than the limit.
+(module
+  (import "env" "console.log" (func $log (param i32)))
+  (memory (export "memory") 1)
+  (global $top (mut i32) (i32.const 4096))
+  (func (export "__new") (param $size i32) (param $class i32) (result i32)
+    (local $string i32)
+    (local.set $string (i32.add (global.get $top) (i32.const 8)))
+    (i32.store (i32.sub (local.get $string) (i32.const 8)) (local.get $class))
+    (i32.store (i32.sub (local.get $string) (i32.const 4)) (local.get $size))
+    (global.set $top
+      (i32.and (i32.add (i32.add (local.get $string) (local.get $size)) (i32.const 7)) (i32.const -8)))
+    (local.get $string))
+  (func (export "__pin") (param i32) (result i32) (local.get 0))
+  (data (i32.const 1016) "\02\00\00\00\16\00\00\000\001\002\003\004\005\006\007\008\009\00\e9\00")
+  (func $many (param $left i32)
+    (loop $more
+      (call $log (i32.const 1024))
+      (local.set $left (i32.sub (local.get $left) (i32.const 1)))
+      (br_if $more (local.get $left))))
+  (func (export "handle") (param $input i32) (result i32)
+    (call $many (i32.const 1000))
+    (local.get $input))
+)

@@ -1,0 +1,182 @@
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+from tests.sandbox.guests import LIMITS, MakePool, case_module, execute, prepare
+
+from projectnil.domain.errors import PlatformUnavailable
+from projectnil.domain.executions import Completed
+from projectnil.domain.functions import ModuleSha256, module_sha256
+from projectnil.domain.guest_errors import GuestBrokeAbi
+from projectnil.sandbox.child import ProcessLost, SandboxProcess
+from projectnil.sandbox.modules import ModuleFile, ModuleFiles
+from projectnil.sandbox.pool import SandboxPool
+from projectnil.sandbox.protocol import Role, Run, Translate
+
+ECHO = case_module("echo")
+
+
+async def never() -> bytes:
+    raise AssertionError("the module was there already")
+
+
+async def code_of(pool: SandboxPool, wasm: bytes = ECHO) -> ModuleFile:
+    file = await prepare(pool, wasm)
+    assert isinstance(file, ModuleFile)
+    return file
+
+
+def damage_file(path: str, content: bytes | None) -> None:
+    """None: the file is gone."""
+    if content is None:
+        Path(path).unlink()
+    else:
+        Path(path).write_bytes(content)
+
+
+def unstarted_pool(directory: Path) -> SandboxPool:
+    return SandboxPool(LIMITS, directory, processes=1, max_processes=1, idle_s=60.0)
+
+
+async def test_callers_who_want_the_same_module_share_one_translation(make_pool: MakePool) -> None:
+    pool = await make_pool()
+    loads = 0
+
+    async def load() -> bytes:
+        nonlocal loads
+        loads += 1
+        await asyncio.sleep(0.01)
+        return ECHO
+
+    files = await asyncio.gather(*(pool.ensure_module(module_sha256(ECHO), load) for _ in range(10)))
+    assert loads == 1
+    assert len(set(files)) == 1
+
+
+async def test_a_caller_that_goes_away_does_not_take_the_translation_from_the_others(
+    make_pool: MakePool,
+) -> None:
+    pool = await make_pool()
+    first = asyncio.create_task(prepare(pool, ECHO))
+    await asyncio.sleep(0)
+    second = asyncio.create_task(prepare(pool, ECHO))
+    await asyncio.sleep(0.01)
+    first.cancel()
+    assert isinstance(await second, ModuleFile)
+
+
+async def test_machine_code_outlives_the_pool_that_made_it(make_pool: MakePool) -> None:
+    file = await code_of(await make_pool())
+    assert await (await make_pool()).ensure_module(file.sha256, never) == file
+
+
+async def test_files_are_for_the_platform_alone(make_pool: MakePool) -> None:
+    file = await code_of(await make_pool())
+    folder = Path(file.code_path).parent
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
+    assert {path.name for path in folder.iterdir()} == {Path(file.code_path).name, Path(file.wasm_path).name}
+
+
+async def test_a_module_that_cannot_run_is_remembered_as_such(make_pool: MakePool) -> None:
+    pool = await make_pool()
+    broken = case_module("unknown_import")
+    assert isinstance(await prepare(pool, broken), GuestBrokeAbi)
+    assert isinstance(await pool.ensure_module(module_sha256(broken), never), GuestBrokeAbi)
+
+
+async def test_bytes_that_are_not_the_module_are_refused(make_pool: MakePool) -> None:
+    pool = await make_pool()
+
+    async def load_another() -> bytes:
+        return case_module("trap")
+
+    with pytest.raises(PlatformUnavailable, match="another SHA-256"):
+        await pool.ensure_module(module_sha256(ECHO), load_another)
+
+
+async def test_what_loading_raises_reaches_the_caller_and_is_tried_again_the_next_time(
+    make_pool: MakePool,
+) -> None:
+    pool = await make_pool()
+
+    async def fail() -> bytes:
+        raise PlatformUnavailable("the database is gone")
+
+    with pytest.raises(PlatformUnavailable, match="the database is gone"):
+        await pool.ensure_module(module_sha256(ECHO), fail)
+    assert isinstance(await prepare(pool, ECHO), ModuleFile)
+
+
+async def test_a_translation_has_a_deadline(tmp_path: Path) -> None:
+    files = ModuleFiles(tmp_path / "modules", LIMITS, timeout_s=0.0)
+    files.open()
+
+    async def load() -> bytes:
+        return ECHO
+
+    outcome = await files.ensure(module_sha256(ECHO), load)
+    assert outcome == GuestBrokeAbi("translating it to machine code took longer than 0 s")
+    await files.close()
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o770, 0o702])
+async def test_a_cache_that_others_can_write_is_refused(tmp_path: Path, mode: int) -> None:
+    directory = tmp_path / "modules"
+    directory.mkdir()
+    directory.chmod(mode)
+    with pytest.raises(PlatformUnavailable, match="is writable by others"):
+        await unstarted_pool(directory).start()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
+async def test_a_cache_that_belongs_to_another_user_is_refused(tmp_path: Path) -> None:
+    directory = tmp_path / "modules"
+    directory.mkdir(mode=0o700)
+    os.chown(directory, 12345, 12345)
+    with pytest.raises(PlatformUnavailable, match="belongs to user 12345"):
+        await unstarted_pool(directory).start()
+
+
+async def test_a_cache_that_is_a_link_to_somewhere_is_refused(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir(mode=0o700)
+    (tmp_path / "modules").symlink_to(elsewhere)
+    with pytest.raises(PlatformUnavailable, match="is of the wrong kind"):
+        await unstarted_pool(tmp_path / "modules").start()
+
+
+async def test_code_that_others_could_have_written_is_made_again(make_pool: MakePool) -> None:
+    file = await code_of(await make_pool())
+    damage_file(file.code_path, b"poison")
+    os.chmod(file.code_path, 0o666)  # noqa: PTH101, S103 # the poison
+    assert await execute(await make_pool(), ECHO) == Completed(b"{}", logs="")
+    assert os.stat(file.code_path).st_mode & 0o777 == 0o600  # noqa: PTH116 # an async test
+
+
+@pytest.mark.parametrize("damage", [b"", b"not machine code", None])
+async def test_damaged_code_fails_one_execution_as_the_platforms_fault_and_is_made_again(
+    make_pool: MakePool, damage: bytes | None
+) -> None:
+    file = await code_of(await make_pool())
+    damage_file(file.code_path, damage)
+    pool = await make_pool()
+    try:
+        outcome = await execute(pool, ECHO)
+    except PlatformUnavailable as error:
+        assert "could not run the module" in str(error)  # a missing file is noticed earlier than a bad one
+        outcome = await execute(pool, ECHO)
+    assert outcome == Completed(b"{}", logs="")
+
+
+async def test_a_process_that_runs_guests_refuses_to_translate_and_the_other_way_round() -> None:
+    for role, request in ((Role.EXECUTOR, Translate(ECHO)), (Role.TRANSLATOR, Run("code", "wasm", b"{}"))):
+        process = await SandboxProcess.start(role, LIMITS, lambda _: None)
+        with pytest.raises(ProcessLost):
+            await process.ask(request, 5.0)
+        await process.ended()
+
+
+def test_a_sha256_names_a_module() -> None:
+    assert module_sha256(b"") == ModuleSha256("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")

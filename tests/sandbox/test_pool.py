@@ -1,0 +1,356 @@
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import uvloop
+from tests.sandbox.guests import LIMITS, MakePool, case_module, execute, prepare, wat
+
+from projectnil.domain.errors import Overloaded, PlatformUnavailable
+from projectnil.domain.executions import Completed, Failed
+from projectnil.domain.guest_errors import GuestTimedOut
+from projectnil.domain.limits import Limits
+from projectnil.sandbox.modules import ModuleFile
+from projectnil.sandbox.pool import SandboxPool
+
+ECHO = case_module("echo")
+SPINNER = case_module("infinite_loop")
+
+# Returns how often it was called, as one digit: in a global, and in memory.
+COUNTER = """
+(module
+  (memory (export "memory") 1)
+  (global $calls (mut i32) (i32.const 0))
+  (data (i32.const 1016) "\\02\\00\\00\\00\\04\\00\\00\\000\\000\\00")
+  (func (export "__new") (param i32 i32) (result i32) (i32.const 4096))
+  (func (export "__pin") (param i32) (result i32) (local.get 0))
+  (func (export "handle") (param i32) (result i32)
+    (global.set $calls (i32.add (global.get $calls) (i32.const 1)))
+    (i32.store8 (i32.const 1024) (i32.add (i32.const 0x30) (global.get $calls)))
+    (i32.store8 (i32.const 1026) (i32.add (i32.load8_u (i32.const 1026)) (i32.const 1)))
+    (i32.const 1024)))
+"""
+
+
+def seconds(timeout_s: float) -> Limits:
+    return Limits(execution_timeout_s=timeout_s, output_bytes=LIMITS.output_bytes)
+
+
+def status_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/status").read_text()
+
+
+def open_sockets(pid: int) -> int:
+    descriptors = Path(f"/proc/{pid}/fd").iterdir()
+    return sum(str(descriptor.readlink()).startswith("socket:") for descriptor in descriptors)
+
+
+async def until_gone(pids: set[int] | frozenset[int], timeout_s: float = 3.0) -> None:
+    async with asyncio.timeout(timeout_s):
+        while any(psutil.pid_exists(pid) for pid in pids):  # noqa: ASYNC110 # nothing tells us but the process table
+            await asyncio.sleep(0.01)
+
+
+async def until_processes(pool: SandboxPool, count: int, timeout_s: float = 3.0) -> None:
+    async with asyncio.timeout(timeout_s):
+        while pool.status().processes != count or pool.status().busy:  # noqa: ASYNC110 # status() is a snapshot
+            await asyncio.sleep(0.01)
+
+
+async def ready_module(pool: SandboxPool, wasm: bytes) -> ModuleFile:
+    module = await prepare(pool, wasm)
+    assert isinstance(module, ModuleFile)
+    return module
+
+
+async def test_every_execution_gets_an_instance_of_its_own(make_pool: MakePool) -> None:
+    pool = await make_pool()
+    outcomes = [await execute(pool, wat(COUNTER)) for _ in range(3)]
+    assert outcomes == [Completed(b"11", logs="")] * 3
+
+
+async def test_a_guest_that_fails_leaves_nothing_behind_for_the_next(make_pool: MakePool) -> None:
+    pool = await make_pool()
+    for name in ("trap", "abort_with_message", "infinite_loop", "memory_bomb", "stack_overflow"):
+        assert isinstance(await execute(pool, case_module(name)), Failed)
+        assert await execute(pool, ECHO, b"[1]") == Completed(b"[1]", logs="")
+    assert pool.status().processes == 1
+
+
+async def test_inputs_and_outputs_of_megabytes_pass(make_pool: MakePool) -> None:
+    pool = await make_pool(Limits())
+    text = b'"' + b"x" * 900_000 + b'"'
+    # The echo guest's memory is one page; AssemblyScript's grows.
+    outcome = await execute(pool, case_module("assemblyscript_every_import"), text)
+    assert isinstance(outcome, Completed)
+
+
+async def test_the_deadline_is_kept_within_a_few_hundredths_of_a_second(make_pool: MakePool) -> None:
+    pool = await make_pool(seconds(0.5))
+    module = await ready_module(pool, SPINNER)
+    await execute(pool, ECHO)  # so that the clock has watched an earlier execution
+    began = time.monotonic()
+    assert await pool.run(module, b"{}") == Failed(GuestTimedOut(0.5), logs="")
+    assert 0.5 <= time.monotonic() - began < 0.65
+
+
+async def test_an_execution_is_not_stopped_by_the_deadline_of_an_earlier_one(make_pool: MakePool) -> None:
+    pool = await make_pool(seconds(0.1))
+    module = await ready_module(pool, ECHO)
+    ends = time.monotonic() + 0.5
+    while time.monotonic() < ends:
+        assert await pool.run(module, b"{}") == Completed(b"{}", logs="")
+
+
+async def test_the_pool_grows_under_spinning_guests_and_another_function_still_answers(
+    make_pool: MakePool,
+) -> None:
+    pool = await make_pool(seconds(2.5), processes=2, max_processes=10)
+    module = await ready_module(pool, ECHO)
+    await ready_module(pool, SPINNER)
+    spinners = [asyncio.create_task(execute(pool, SPINNER)) for _ in range(8)]
+    await asyncio.sleep(0.1)
+    began = time.monotonic()
+    await pool.admit()
+    assert await pool.run(module, b"{}") == Completed(b"{}", logs="")
+    assert time.monotonic() - began < 2.0
+    assert all(isinstance(outcome, Failed) for outcome in await asyncio.gather(*spinners))
+
+
+async def test_at_the_maximum_and_held_by_long_guests_the_pool_is_overloaded(make_pool: MakePool) -> None:
+    pool = await make_pool(seconds(3.0), processes=1, max_processes=2)
+    await ready_module(pool, SPINNER)
+    spinners = [asyncio.create_task(execute(pool, SPINNER)) for _ in range(2)]
+    await asyncio.sleep(0.5)
+    began = time.monotonic()
+    with pytest.raises(Overloaded) as refused:
+        await pool.admit()
+    assert 0.9 < time.monotonic() - began < 1.5
+    assert refused.value.retry_after_s >= 1
+    assert pool.status().processes == 2
+    for spinner in spinners:
+        spinner.cancel()
+
+
+async def test_who_waits_at_the_maximum_is_admitted_when_a_guest_ends_within_a_second(
+    make_pool: MakePool,
+) -> None:
+    pool = await make_pool(seconds(0.8), processes=1, max_processes=1)
+    await ready_module(pool, SPINNER)
+    spinner = asyncio.create_task(execute(pool, SPINNER))
+    await asyncio.sleep(0.2)
+    assert await execute(pool, ECHO) == Completed(b"{}", logs="")
+    assert isinstance(await spinner, Failed)
+
+
+async def test_many_short_executions_at_once_are_served_by_few_processes(make_pool: MakePool) -> None:
+    pool = await make_pool(processes=2, max_processes=16)
+    await ready_module(pool, ECHO)
+    outcomes = await asyncio.gather(*(execute(pool, ECHO) for _ in range(400)))
+    assert all(outcome == Completed(b"{}", logs="") for outcome in outcomes)
+    assert pool.status().processes <= 4
+
+
+async def test_a_pool_that_grew_shrinks_again(make_pool: MakePool) -> None:
+    pool = await make_pool(seconds(0.5), processes=1, max_processes=4, idle_s=0.2)
+    await ready_module(pool, SPINNER)
+    spinners = [asyncio.create_task(execute(pool, SPINNER)) for _ in range(3)]
+    await asyncio.sleep(0.45)
+    assert pool.status().processes > 1
+    await asyncio.gather(*spinners)
+    await until_processes(pool, 1)
+
+
+async def test_a_process_killed_under_a_guest_is_the_platforms_failure_and_the_pool_recovers(
+    make_pool: MakePool,
+) -> None:
+    pool = await make_pool(seconds(5.0))
+    module = await ready_module(pool, SPINNER)
+    (pid,) = pool.process_ids()
+    running = asyncio.create_task(pool.run(module, b"{}"))
+    await asyncio.sleep(0.1)
+    os.kill(pid, signal.SIGKILL)
+    with pytest.raises(PlatformUnavailable, match="was lost before the function finished"):
+        await running
+    assert await execute(pool, ECHO) == Completed(b"{}", logs="")
+    assert pid not in pool.process_ids()
+
+
+async def test_a_process_killed_while_idle_is_replaced(make_pool: MakePool) -> None:
+    pool = await make_pool()
+    (pid,) = pool.process_ids()
+    os.kill(pid, signal.SIGKILL)
+    await until_gone({pid})
+    await until_processes(pool, 1)
+    assert await execute(pool, ECHO) == Completed(b"{}", logs="")
+
+
+async def test_a_process_that_hangs_past_its_deadline_is_killed_and_the_guest_timed_out(
+    make_pool: MakePool,
+) -> None:
+    pool = await make_pool()
+    module = await ready_module(pool, ECHO)
+    (pid,) = pool.process_ids()
+    os.kill(pid, signal.SIGSTOP)
+    assert await pool.run(module, b"{}") == Failed(GuestTimedOut(LIMITS.execution_timeout_s), logs="")
+    await until_gone({pid})
+    assert await execute(pool, ECHO) == Completed(b"{}", logs="")
+
+
+async def test_a_cancelled_execution_takes_its_process_with_it(make_pool: MakePool) -> None:
+    pool = await make_pool(seconds(10.0))
+    module = await ready_module(pool, SPINNER)
+    (pid,) = pool.process_ids()
+    running = asyncio.create_task(pool.run(module, b"{}"))
+    await asyncio.sleep(0.1)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    await until_gone({pid})
+    assert await execute(pool, ECHO) == Completed(b"{}", logs="")
+
+
+async def test_a_caller_that_goes_away_while_waiting_leaves_the_pool_as_it_was(make_pool: MakePool) -> None:
+    pool = await make_pool(seconds(0.6), processes=1, max_processes=1)
+    module = await ready_module(pool, SPINNER)
+    running = asyncio.create_task(pool.run(module, b"{}"))
+    waiting = asyncio.create_task(pool.run(module, b"{}"))
+    await asyncio.sleep(0.1)
+    assert pool.status().waiting == 1
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    assert pool.status().waiting == 0
+    assert isinstance(await running, Failed)
+    assert await execute(pool, ECHO) == Completed(b"{}", logs="")
+
+
+async def test_stop_lets_a_running_guest_finish_within_its_grace(make_pool: MakePool) -> None:
+    pool = await make_pool(seconds(0.4))
+    module = await ready_module(pool, SPINNER)
+    running = asyncio.create_task(pool.run(module, b"{}"))
+    await asyncio.sleep(0.05)
+    await pool.stop(3.0)
+    assert await running == Failed(GuestTimedOut(0.4), logs="")
+
+
+async def test_stop_leaves_no_process_behind(make_pool: MakePool) -> None:
+    before = {child.pid for child in psutil.Process().children(recursive=True)}
+    pool = await make_pool(seconds(10.0), processes=2)
+    module = await ready_module(pool, SPINNER)
+    running = [asyncio.create_task(pool.run(module, b"{}")) for _ in range(6)]
+    await asyncio.sleep(0.2)
+    began = time.monotonic()
+    await pool.stop(0.1)
+    assert time.monotonic() - began < 2.0
+    assert {child.pid for child in psutil.Process().children(recursive=True)} <= before
+    for outcome in await asyncio.gather(*running, return_exceptions=True):
+        assert isinstance(outcome, PlatformUnavailable)
+
+
+async def test_after_stop_executions_are_refused(make_pool: MakePool) -> None:
+    pool = await make_pool()
+    module = await ready_module(pool, ECHO)
+    await pool.stop(0)
+    assert not pool.status().available
+    with pytest.raises(PlatformUnavailable, match="stopping"):
+        await pool.admit()
+    with pytest.raises(PlatformUnavailable, match="stopping"):
+        await pool.run(module, b"{}")
+
+
+async def test_status_counts_processes_and_waiters(make_pool: MakePool) -> None:
+    pool = await make_pool(seconds(0.5), processes=1, max_processes=1)
+    module = await ready_module(pool, SPINNER)
+    assert (pool.status().available, pool.status().processes, pool.status().busy) == (True, 1, 0)
+    running = [asyncio.create_task(pool.run(module, b"{}")) for _ in range(3)]
+    await asyncio.sleep(0.1)
+    assert (pool.status().busy, pool.status().waiting) == (1, 2)
+    for task in running:
+        task.cancel()
+
+
+def test_the_pool_works_on_uvloop(tmp_path: Path) -> None:
+    async def scenario() -> list[Completed | Failed]:
+        pool = SandboxPool(LIMITS, tmp_path / "modules", processes=1, max_processes=3, idle_s=60.0)
+        await pool.start()
+        try:
+            return [await execute(pool, ECHO), await execute(pool, SPINNER), await execute(pool, ECHO)]
+        finally:
+            await pool.stop(0)
+
+    echo = Completed(b"{}", logs="")
+    assert uvloop.run(scenario()) == [echo, Failed(GuestTimedOut(0.3), logs=""), echo]
+
+
+PARENT = """
+import asyncio, sys
+from pathlib import Path
+from projectnil.domain.limits import Limits
+from projectnil.sandbox.pool import SandboxPool
+from projectnil.sandbox.modules import ModuleFile
+from tests.sandbox.guests import case_module, prepare
+
+async def main():
+    pool = SandboxPool(Limits(), Path(sys.argv[1]), processes=2, max_processes=2, idle_s=60)
+    await pool.start()
+    module = await prepare(pool, case_module("infinite_loop"))
+    running = asyncio.create_task(pool.run(module, b"{}"))
+    await asyncio.sleep(0.1)
+    print("pids", *pool.process_ids(), flush=True)
+    await running
+
+asyncio.run(main())
+"""
+
+
+async def test_sandbox_processes_end_when_the_api_is_killed_even_under_a_guest(tmp_path: Path) -> None:
+    parent = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", PARENT, str(tmp_path / "modules"),
+        stdout=subprocess.PIPE, cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    assert parent.stdout is not None
+    while not (line := await parent.stdout.readline()).startswith(b"pids"):
+        assert line, "it ended before it said which processes it has"
+    pids = {int(pid) for pid in line.split()[1:]}
+    assert len(pids) == 2
+    parent.kill()
+    await parent.wait()
+    await until_gone(pids)
+
+
+async def test_a_sandbox_process_ignores_the_signals_of_a_terminal_and_a_supervisor(
+    make_pool: MakePool,
+) -> None:
+    pool = await make_pool()
+    (pid,) = pool.process_ids()
+    os.kill(pid, signal.SIGINT)
+    os.kill(pid, signal.SIGTERM)
+    assert await execute(pool, ECHO) == Completed(b"{}", logs="")
+    assert pool.process_ids() == {pid}
+
+
+async def test_a_sandbox_process_knows_nothing_of_the_platforms_settings(
+    make_pool: MakePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROJECTNIL_DATABASE_URL", "postgres://secret")
+    monkeypatch.setenv("PGPASSWORD", "secret")
+    pool = await make_pool()
+    (pid,) = pool.process_ids()
+    assert set(psutil.Process(pid).environ()) == {"PATH", "LANG"}
+
+
+async def test_a_sandbox_process_has_given_up_what_it_does_not_need(make_pool: MakePool) -> None:
+    pool = await make_pool()
+    (pid,) = pool.process_ids()
+    process = psutil.Process(pid)
+    assert process.rlimit(psutil.RLIMIT_CORE) == (0, 0)
+    assert process.rlimit(psutil.RLIMIT_FSIZE) == (0, 0)
+    assert process.rlimit(psutil.RLIMIT_NOFILE) == (256, 256)
+    assert "NoNewPrivs:\t1" in status_of(pid)
+    # One: had it inherited the parent's end of a pair as well, it would never see the parent go.
+    assert open_sockets(pid) == 1
