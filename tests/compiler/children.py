@@ -1,12 +1,14 @@
 """Looks at the child processes of this one."""
 
+from pathlib import Path
+
 import psutil
 
 
-def compilers() -> list[psutil.Process]:
-    """The Node processes that descend from this process."""
+def compilers(data_dir: Path) -> list[psutil.Process]:
+    """The compiler processes, children of this one, of the toolchain with this data folder."""
     children = psutil.Process().children(recursive=True)
-    return [child for child in children if is_alive(child) and "worker.mjs" in " ".join(child.cmdline())]
+    return [child for child in children if is_alive(child) and str(data_dir) in " ".join(child.cmdline())]
 
 
 def is_alive(process: psutil.Process) -> bool:

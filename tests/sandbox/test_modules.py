@@ -3,7 +3,7 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.sandbox.guests import LIMITS, MakePool, case_module, execute, prepare
+from tests.sandbox.guests import LIMITS, MakePool, case_module, execute, prepare, wat
 
 from projectnil.domain.errors import PlatformUnavailable
 from projectnil.domain.executions import Completed
@@ -110,15 +110,20 @@ async def test_what_loading_raises_reaches_the_caller_and_is_tried_again_the_nex
 
 
 async def test_a_translation_has_a_deadline(tmp_path: Path) -> None:
-    files = ModuleFiles(tmp_path / "modules", LIMITS, timeout_s=0.0)
+    # One function of 100,000 additions takes the translator far longer than this deadline.
+    body = "(local.set 0 (i32.add (local.get 0) (i32.const 1)))" * 100_000
+    slow = wat(f"(module (func (param i32) {body}))")
+    files = ModuleFiles(tmp_path / "modules", LIMITS, timeout_s=0.1)
     files.open()
 
     async def load() -> bytes:
-        return ECHO
+        return slow
 
-    outcome = await files.ensure(module_sha256(ECHO), load)
-    assert outcome == GuestBrokeAbi("translating it to machine code took longer than 0 s")
-    await files.close()
+    try:
+        outcome = await files.ensure(module_sha256(slow), load)
+    finally:
+        await files.close()
+    assert outcome == GuestBrokeAbi("translating it to machine code took longer than 0.1 s")
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o770, 0o702])

@@ -41,7 +41,10 @@ def _may_search(folder: Path, user_id: int) -> bool:
         return bool(status.st_mode & stat.S_IXUSR)
     if status.st_mode & stat.S_IXOTH:
         return True
-    return any(tag == _USER and who == user_id and may & _SEARCH for tag, may, who in _entries(folder))
+    entries = _entries(folder)
+    # A later chmod leaves the entry and takes its effect away: the group's bits of a mode are the mask.
+    mask = next((may for tag, may, _ in entries if tag == _MASK), 0)
+    return any(tag == _USER and who == user_id and may & mask & _SEARCH for tag, may, who in entries)
 
 
 def _entries(folder: Path) -> list[Entry]:

@@ -46,12 +46,18 @@ class SandboxProcess(asyncio.Protocol):
     """
 
     def __init__(
-        self, popen: subprocess.Popen[bytes], most_reply_bytes: int, on_lost: Callable[["SandboxProcess"], None]
+        self,
+        popen: subprocess.Popen[bytes],
+        sock: socket.socket,
+        most_reply_bytes: int,
+        on_lost: Callable[["SandboxProcess"], None],
     ) -> None:
         self.pid = popen.pid
-        self.busy_since: float | None = None
+        self.is_busy = False
+        self.guests = 0
         self.idle_since = 0.0
         self._popen = popen
+        self._socket = sock
         self._loop = asyncio.get_running_loop()
         self._most_reply_bytes = most_reply_bytes
         self._on_lost = on_lost
@@ -76,13 +82,14 @@ class SandboxProcess(asyncio.Protocol):
         finally:
             theirs.close()
         ours.setblocking(False)
-        process = cls(popen, _most_reply_bytes(role, limits), on_lost)
+        process = cls(popen, ours, _most_reply_bytes(role, limits), on_lost)
         try:
             await process._loop.create_unix_connection(lambda: process, sock=ours)
             process.unhardened = await process._prepare(role, limits)
         except BaseException:
             process.kill()
-            ours.close()
+            if process._transport is None:
+                ours.close()
             await process.ended()
             raise
         return process
@@ -96,6 +103,10 @@ class SandboxProcess(asyncio.Protocol):
             raise PlatformUnavailable("a sandbox process did not say that it is ready")
         return ready.unhardened
 
+    def begin_guest(self) -> None:
+        self.is_busy = True
+        self.guests += 1
+
     def ask(self, request: Request, timeout_s: float) -> "asyncio.Future[Reply]":
         """Send a request. The future fails with ProcessLost; with ProcessOverdue after timeout_s and a SIGKILL."""
         if self.is_lost or self._transport is None or self._pending is not None:
@@ -103,8 +114,19 @@ class SandboxProcess(asyncio.Protocol):
         self._pending = future = self._loop.create_future()
         self._deadline = self._loop.time() + timeout_s
         self._watch_until(self._deadline)
-        self._transport.write(encode_frame(request))
+        self._send(encode_frame(request))
         return future
+
+    def _send(self, frame: bytearray) -> None:
+        # Past the transport, whose buffer is empty between requests: uvloop's waits for the end of the iteration.
+        try:
+            sent = self._socket.send(frame)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            return  # it is gone; the transport is about to notice
+        if sent < len(frame) and self._transport is not None:
+            self._transport.write(memoryview(frame)[sent:])
 
     def kill(self) -> None:
         """SIGKILL; on_lost follows. Safe to repeat."""

@@ -9,6 +9,8 @@ import resource
 import signal
 import sys
 
+from projectnil.sandbox.seccomp import deny_system_calls
+
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
 # Each loaded module keeps its file open (engine.LOADED_MODULES); the rest is the socket and the standard streams.
@@ -27,13 +29,14 @@ def outlive_signals_but_not_the_parent(parent_pid: int) -> None:
 
 
 def give_up_privileges() -> str:
-    """No core files, no writing to files, few open files, no gaining privileges.
+    """No core files, no writing to files, few open files, no gaining privileges, no system calls but the needed.
 
     Returns what the kernel refused, in words; empty when nothing.
     """
     refused = [_limit(what, most) for what, most in _LIMITS.items()]
     if _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
         refused.append(f"no_new_privs: {os.strerror(ctypes.get_errno())}")
+    refused.append(deny_system_calls())
     return "; ".join(problem for problem in refused if problem)
 
 

@@ -75,6 +75,7 @@ class SandboxPool:
         self._is_stopping = False
         self._quiet = asyncio.Event()  # no guest runs; looked at when stopping
         self._tasks: set[asyncio.Task[None]] = set()
+        self._seen: set[tuple[SandboxProcess, int]] = set()  # what was under way when growth was last considered
         self._growth: asyncio.TimerHandle | None = None
         self._shrinking: asyncio.TimerHandle | None = None
 
@@ -140,7 +141,7 @@ class SandboxPool:
         if self._admitted:
             self._admitted.popleft()
         process = await self._take()
-        began = process.busy_since = self._loop.time()
+        began = self._loop.time()
         try:
             reply = await process.ask(
                 Run(module.code_path, module.wasm_path, input_json),
@@ -230,6 +231,7 @@ class SandboxPool:
         while self._idle:
             process = self._idle.pop()
             if not process.is_lost:
+                process.begin_guest()
                 return process
         waiter = _Waiter(self._loop.create_future(), self._loop.time())
         self._slots.append(waiter)
@@ -253,11 +255,11 @@ class SandboxPool:
         while self._slots:
             waiter = self._slots.popleft()
             if not waiter.future.done():
-                process.busy_since = self._loop.time()
+                process.begin_guest()
                 waiter.future.set_result(process)
                 self._open_the_door()
                 return
-        process.busy_since = None
+        process.is_busy = False
         process.idle_since = self._loop.time()
         self._idle.append(process)
         if self._door:
@@ -269,27 +271,30 @@ class SandboxPool:
 
     # Size
 
-    def _plan_growth(self, delay_s: float = LONG_WAIT_S) -> None:
-        if self._growth is None and not self._is_stopping:
-            self._growth = self._loop.call_later(delay_s, self._grow)
+    def _plan_growth(self) -> None:
+        if self._growth is None and not self._is_stopping and self._size() < self._most:
+            self._seen = self._under_way()
+            self._growth = self._loop.call_later(LONG_WAIT_S, self._grow)
 
     def _grow(self) -> None:
         self._growth = None
         if not self._slots or self._is_stopping:
             return
-        now = self._loop.time()
-        if self._moving(now) < self._enough:
+        # Seen twice at the same guest, a process is stuck. The others move, and more of them than there are CPUs
+        # would only slow each other down. (A clock would blame them for the delays of this event loop.)
+        stuck = self._seen & self._under_way()
+        if len(self._all) - len(stuck) < self._enough:
+            now = self._loop.time()
+            long_waiters = sum(now - waiter.since >= LONG_WAIT_S for waiter in self._slots)
             # At most twice as many at once, so that a burst does not start a process for each of its callers.
-            long_waiters = sum(1 for waiter in self._slots if now - waiter.since >= LONG_WAIT_S)
             wanted = min(long_waiters - self._starting, self._most - self._size(), max(1, len(self._all)))
             for _ in range(wanted):
                 self._start_in_background()
-        if self._size() < self._most:
-            self._plan_growth()
+        self._plan_growth()
 
-    def _moving(self, now: float) -> int:
-        """Processes that take new guests again and again, which more processes would only slow down."""
-        return sum(1 for process in self._all if process.busy_since is None or now - process.busy_since < LONG_WAIT_S)
+    def _under_way(self) -> set[tuple[SandboxProcess, int]]:
+        """Which process is at its how-manieth guest."""
+        return {(process, process.guests) for process in self._all if process.is_busy}
 
     def _shrink(self) -> None:
         self._shrinking = None
@@ -333,6 +338,8 @@ class SandboxPool:
         self._problem = None
         self._all.add(process)
         self._give_back(process)
+        if self._slots:
+            self._plan_growth()
 
     def _forget(self, process: SandboxProcess) -> None:
         """A process is gone, whether we ended it or not."""
@@ -349,7 +356,8 @@ class SandboxPool:
         elif was_wanted:
             _log.warning("sandbox.lost", pid=process.pid)
             self._replace_lost()
-            self._plan_growth()
+            if self._slots:
+                self._plan_growth()
             self._open_the_door()
 
     async def _bury(self, process: SandboxProcess) -> None:
@@ -383,7 +391,7 @@ class SandboxPool:
             return
 
     def _note_quiet(self) -> None:
-        if all(process.busy_since is None for process in self._all):
+        if not any(process.is_busy for process in self._all):
             self._quiet.set()
 
 

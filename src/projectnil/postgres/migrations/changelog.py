@@ -9,18 +9,22 @@ from importlib import resources
 import msgspec
 
 _HEADER = re.compile(r"^--liquibase formatted sql logicalFilePath:(\S+)$")
-_CHANGESET = re.compile(r"^--changeset (?P<author>[^:\s]+):(?P<id>\S+)(?: (?:splitStatements:false))?$")
+_CHANGESET = re.compile(r"^--changeset (?P<author>[^:\s]+):(?P<id>\S+)(?P<whole> splitStatements:false)?$")
 _ROLLBACK = re.compile(r"^--rollback (.*)$")
 
 
 class Changeset(msgspec.Struct, frozen=True, kw_only=True):
-    """One step of the schema. Its identity, as Liquibase sees it, is (id, author, file)."""
+    """One step of the schema. Its identity, as Liquibase sees it, is (id, author, file).
+
+    is_one_statement: Liquibase must not split it at semicolons.
+    """
 
     id: str
     author: str
     file: str
     sql: str
     rollback: str
+    is_one_statement: bool
 
 
 def read_changelog() -> list[Changeset]:
@@ -53,4 +57,5 @@ def _changeset(file: str, lines: list[str]) -> Changeset:
         file=file,
         sql="\n".join(sql).strip(),
         rollback="\n".join("" if line == "empty" else line for line in rollback).strip(),
+        is_one_statement=heading["whole"] is not None,
     )

@@ -1,0 +1,63 @@
+"""What every folder of tests can ask for."""
+
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from projectnil.postgres.connections import Pool, open_pool
+from tests.support.platform import Platform, running_platform
+from tests.support.postgres import Cluster, running_cluster
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Iterator[Path]:
+    """A folder for data folders. Not pytest's own, which another run of pytest closes to the server's user."""
+    with tempfile.TemporaryDirectory(prefix="projectnil-tests-") as root:
+        Path(root).chmod(0o711)
+        yield Path(root)
+
+
+@pytest.fixture
+def data_dir(data_root: Path) -> Path:
+    """A data folder of the test's own; not there yet."""
+    return Path(tempfile.mkdtemp(dir=data_root)) / "data"
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def cluster(data_root: Path) -> AsyncIterator[Cluster]:
+    """A Postgres server with a migrated template database."""
+    async with running_cluster(data_root / "cluster") as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def database_url(cluster: Cluster) -> AsyncIterator[str]:
+    """A migrated database of the test's own."""
+    async with cluster.database() as url:
+        yield url
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def pool(database_url: str) -> AsyncIterator[Pool]:
+    """Connections to the test's own database."""
+    opened = await open_pool(database_url, 8)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture(scope="session")
+def platform(data_root: Path) -> Iterator[Platform]:
+    """The whole platform, shared by the tests that leave it as they found it."""
+    with running_platform(data_root / "platform", execution_timeout_s="2") as running:
+        yield running
+
+
+@pytest.fixture
+def http(platform: Platform) -> Iterator[httpx.Client]:
+    """A client of the shared platform."""
+    with platform.client() as client:
+        yield client

@@ -1,0 +1,245 @@
+"""Flows 1, 2 and 6 over the real queues: the effect of a message and its removal are one."""
+
+import json
+from typing import Any
+
+import pytest
+from tests.support.fakes import WASM, FakeToolchain
+
+from projectnil.domain.compilation import JOBS_QUEUE, RESULTS_QUEUE, CompilationResult
+from projectnil.domain.functions import Function, FunctionStatus, NewFunction
+from projectnil.domain.ids import FunctionId
+from projectnil.domain.languages import Language
+from projectnil.flows import catalog, compilation, registration, results
+from projectnil.postgres import queues
+from projectnil.postgres.connections import Pool
+
+
+def new(source: str = "good", name: str = "f") -> NewFunction:
+    return NewFunction(name=name, description=None, language=Language.ASSEMBLYSCRIPT, source=source)
+
+
+async def compile_one(pool: Pool, toolchain: FakeToolchain | None = None, max_reads: int = 3) -> bool:
+    return await compilation.compile_next(pool, toolchain or FakeToolchain(), visibility_s=30, max_reads=max_reads)
+
+
+async def apply_one(pool: Pool) -> results.Applied | None:
+    return await results.apply_next(pool, visibility_s=30)
+
+
+async def lengths(pool: Pool) -> tuple[int, int]:
+    async with pool.acquire() as conn:
+        return await queues.length(conn, JOBS_QUEUE), await queues.length(conn, RESULTS_QUEUE)
+
+
+async def status(pool: Pool, function: Function) -> FunctionStatus:
+    return (await catalog.get_function(pool, function.id)).status
+
+
+async def reappear(pool: Pool, queue: str) -> None:
+    """As if the visibility timeout had passed."""
+    await pool.execute(f"UPDATE pgmq.q_{queue} SET vt = clock_timestamp()")
+
+
+async def test_registering_stores_a_pending_function_and_its_job_together(pool: Pool) -> None:
+    function = await registration.register(pool, new("good"))
+    assert (function.status, function.revision) == (FunctionStatus.PENDING, 1)
+    message = json.loads(await pool.fetchval("SELECT message FROM pgmq.q_compilation_jobs"))
+    assert message == {
+        "functionId": str(function.id),
+        "language": "assemblyscript",
+        "source": "good",
+        "revision": 1,
+    }
+
+
+async def test_a_good_source_becomes_ready_with_its_binary(pool: Pool) -> None:
+    function = await registration.register(pool, new("good"))
+    assert await compile_one(pool)
+    assert await status(pool, function) is FunctionStatus.COMPILING
+    assert await lengths(pool) == (0, 1)
+    applied = await apply_one(pool)
+    assert applied == results.Applied(function.id, FunctionStatus.READY)
+    sha256 = await catalog.get_module_name(pool, function.id)
+    assert await catalog.get_module(pool, function.id, sha256) == WASM + b"good"
+    assert await lengths(pool) == (0, 0)
+    assert await pool.fetchval("SELECT count(*) FROM pgmq.a_compilation_jobs") == 1
+
+
+async def test_a_bad_source_becomes_failed_with_the_compilers_message(pool: Pool) -> None:
+    function = await registration.register(pool, new("reject"))
+    await compile_one(pool)
+    await apply_one(pool)
+    details = await catalog.get_function(pool, function.id)
+    assert (details.status, details.compile_error) == (FunctionStatus.FAILED, "no good")
+
+
+async def test_an_infrastructure_failure_leaves_the_job_to_reappear(pool: Pool) -> None:
+    function = await registration.register(pool, new("break"))
+    await compile_one(pool)
+    assert await lengths(pool) == (1, 0)
+    assert await status(pool, function) is FunctionStatus.COMPILING
+    await reappear(pool, JOBS_QUEUE)
+    assert await compile_one(pool)
+
+
+async def test_a_source_that_keeps_killing_its_compiler_is_answered_and_not_tried_again(pool: Pool) -> None:
+    function = await registration.register(pool, new("break"))
+    toolchain = FakeToolchain()
+    for _ in range(4):
+        await compile_one(pool, toolchain)
+        await reappear(pool, JOBS_QUEUE)
+    assert len(toolchain.compiled) == 3
+    await apply_one(pool)
+    details = await catalog.get_function(pool, function.id)
+    assert details.status is FunctionStatus.FAILED
+    assert details.compile_error is not None
+    assert "stopped 3 times" in details.compile_error
+    assert await lengths(pool) == (0, 0)
+
+
+async def test_a_job_of_a_deleted_function_is_archived_without_a_result(pool: Pool) -> None:
+    function = await registration.register(pool, new())
+    await registration.delete(pool, function.id)
+    toolchain = FakeToolchain()
+    assert await compile_one(pool, toolchain)
+    assert toolchain.compiled == []
+    assert await lengths(pool) == (0, 0)
+
+
+async def test_a_function_changed_while_it_compiles_gets_no_result_of_its_old_source(pool: Pool) -> None:
+    function = await registration.register(pool, new("old"))
+    toolchain = FakeToolchain(during=lambda: registration.update(pool, function.id, new("new")))
+    await compile_one(pool, toolchain)
+    assert await lengths(pool) == (1, 0)
+    await compile_one(pool)
+    await apply_one(pool)
+    details = await catalog.get_function(pool, function.id)
+    assert (details.status, details.revision) == (FunctionStatus.READY, 2)
+
+
+async def test_a_function_deleted_while_it_compiles_gets_no_result(pool: Pool) -> None:
+    function = await registration.register(pool, new())
+    await compile_one(pool, FakeToolchain(during=lambda: registration.delete(pool, function.id)))
+    assert await lengths(pool) == (0, 0)
+
+
+async def test_a_job_in_a_language_nobody_serves_is_answered_with_a_failure(pool: Pool) -> None:
+    function = await registration.register(pool, new())
+    await pool.execute("UPDATE pgmq.q_compilation_jobs SET message = jsonb_set(message, '{language}', '\"cobol\"')")
+    assert not await compile_one(pool)
+    assert await compilation.answer_unserved(pool, Language, visibility_s=30)
+    await apply_one(pool)
+    details = await catalog.get_function(pool, function.id)
+    assert details.status is FunctionStatus.FAILED
+    assert details.compile_error == "language 'cobol' is not supported; supported: assemblyscript"
+
+
+async def test_a_job_this_compiler_was_told_not_to_serve_is_left_untouched(pool: Pool) -> None:
+    await registration.register(pool, new())
+    assert not await compilation.answer_unserved(pool, Language, visibility_s=30)
+    assert await pool.fetchval("SELECT read_ct FROM pgmq.q_compilation_jobs") == 0
+
+
+@pytest.mark.parametrize("message", ['{"language": "assemblyscript"}', '{"language": "assemblyscript", "source": 1}'])
+async def test_a_job_of_another_shape_is_archived_and_does_not_stop_the_queue(pool: Pool, message: str) -> None:
+    await pool.execute("SELECT pgmq.send('compilation_jobs', $1::jsonb)", message)
+    function = await registration.register(pool, new())
+    assert await compile_one(pool)
+    assert await compile_one(pool)
+    await apply_one(pool)
+    assert await status(pool, function) is FunctionStatus.READY
+
+
+@pytest.mark.parametrize("message", ["{}", '"text"', '{"functionId": "x", "success": true}'])
+async def test_a_result_of_another_shape_is_archived_and_does_not_stop_the_queue(pool: Pool, message: str) -> None:
+    await pool.execute("SELECT pgmq.send('compilation_results', $1::jsonb)", message)
+    assert await apply_one(pool) == results.Applied(None, None)
+    assert await lengths(pool) == (0, 0)
+    assert await pool.fetchval("SELECT count(*) FROM pgmq.a_compilation_results") == 1
+
+
+async def test_applying_a_result_twice_changes_nothing(pool: Pool) -> None:
+    function = await registration.register(pool, new())
+    await compile_one(pool)
+    await pool.execute("SELECT pgmq.send('compilation_results', message) FROM pgmq.q_compilation_results")
+    await apply_one(pool)
+    before = await catalog.get_function(pool, function.id)
+    assert await apply_one(pool) == results.Applied(function.id, None)
+    assert await catalog.get_function(pool, function.id) == before
+
+
+async def send_result(pool: Pool, function_id: FunctionId, **fields: Any) -> None:
+    result = CompilationResult(function_id=function_id, **fields)
+    async with pool.acquire() as conn:
+        await queues.send(conn, RESULTS_QUEUE, result)
+
+
+async def test_a_result_of_an_older_revision_is_dropped(pool: Pool) -> None:
+    function = await registration.register(pool, new("old"))
+    await registration.update(pool, function.id, new("new"))
+    await send_result(pool, function.id, success=True, wasm_binary="AGFzbQEAAAA=", revision=1)
+    assert await apply_one(pool) == results.Applied(function.id, None)
+    assert await status(pool, function) is FunctionStatus.PENDING
+
+
+async def test_a_result_without_a_revision_is_applied_while_one_is_awaited_and_dropped_after(pool: Pool) -> None:
+    function = await registration.register(pool, new())
+    await send_result(pool, function.id, success=True, wasm_binary="AGFzbQEAAAA=")
+    assert await apply_one(pool) == results.Applied(function.id, FunctionStatus.READY)
+    await send_result(pool, function.id, success=False, error="too late")
+    assert await apply_one(pool) == results.Applied(function.id, None)
+    assert await status(pool, function) is FunctionStatus.READY
+
+
+@pytest.mark.parametrize("binary", [None, "", "not base64!"])
+async def test_a_success_without_a_usable_binary_fails_the_function_and_says_so(pool: Pool, binary: str | None) -> None:
+    function = await registration.register(pool, new())
+    await send_result(pool, function.id, success=True, wasm_binary=binary, revision=1)
+    await apply_one(pool)
+    details = await catalog.get_function(pool, function.id)
+    assert details.status is FunctionStatus.FAILED
+    assert details.compile_error is not None
+    assert "wasmBinary" in details.compile_error
+
+
+async def test_a_failure_without_a_reason_still_keeps_the_invariant(pool: Pool) -> None:
+    function = await registration.register(pool, new())
+    await send_result(pool, function.id, success=False, revision=1)
+    await apply_one(pool)
+    assert (await catalog.get_function(pool, function.id)).compile_error == "the compiler gave no reason"
+
+
+async def test_extra_fields_of_a_message_are_ignored(pool: Pool) -> None:
+    function = await registration.register(pool, new())
+    await pool.execute('UPDATE pgmq.q_compilation_jobs SET message = message || \'{"tint": "blue"}\'')
+    await compile_one(pool)
+    await pool.execute('UPDATE pgmq.q_compilation_results SET message = message || \'{"tint": "blue"}\'')
+    await apply_one(pool)
+    assert await status(pool, function) is FunctionStatus.READY
+
+
+async def test_only_another_source_compiles_anew(pool: Pool) -> None:
+    function = await registration.register(pool, new("good"))
+    await compile_one(pool)
+    await apply_one(pool)
+    renamed = await registration.update(pool, function.id, new("good", name="other"))
+    assert (renamed.name, renamed.status, renamed.revision) == ("other", FunctionStatus.READY, 1)
+    assert await lengths(pool) == (0, 0)
+    changed = await registration.update(pool, function.id, new("reject"))
+    assert (changed.status, changed.revision) == (FunctionStatus.PENDING, 2)
+    assert await pool.fetchval("SELECT wasm_binary IS NULL FROM functions") is True
+    assert await lengths(pool) == (1, 0)
+
+
+async def test_another_compiler_may_have_had_the_job_but_it_is_answered_once(pool: Pool) -> None:
+    function = await registration.register(pool, new())
+
+    async def another_compiler_takes_it_too() -> None:
+        await reappear(pool, JOBS_QUEUE)
+        assert await compile_one(pool)
+
+    await compile_one(pool, FakeToolchain(during=another_compiler_takes_it_too))
+    assert await lengths(pool) == (0, 1)
+    await apply_one(pool)
+    assert await status(pool, function) is FunctionStatus.READY

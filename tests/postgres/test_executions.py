@@ -1,0 +1,194 @@
+"""Executions are recorded by many rows a statement, in weekly partitions, and recovered by leases."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from projectnil.domain.errors import INTERRUPTED
+from projectnil.domain.executions import ExecutionStatus
+from projectnil.domain.ids import (
+    ExecutionId,
+    FunctionId,
+    NodeId,
+    first_id_at,
+    new_execution_id,
+    new_node_id,
+)
+from projectnil.flows import recovery, retention
+from projectnil.postgres import executions, functions, nodes, partitions
+from projectnil.postgres.coalescer import Coalescer
+from projectnil.postgres.connections import Connection, Pool
+from projectnil.postgres.executions import FinishedExecution, NewExecution
+
+
+async def make_ready(pool: Pool) -> FunctionId:
+    function_id: FunctionId = await pool.fetchval(
+        "INSERT INTO functions (name, language, source, status, wasm_binary)"
+        " VALUES ('f', 'assemblyscript', 's', 'READY', '\\x00') RETURNING id"
+    )
+    return function_id
+
+
+async def make_node(pool: Pool, lease_s: float = 60.0) -> NodeId:
+    node_id = new_node_id()
+    async with pool.acquire() as conn:
+        await nodes.renew_api(conn, node_id, lease_s, first_id_at(datetime.now(UTC) - timedelta(minutes=1)))
+    return node_id
+
+
+async def start(pool: Pool, node_id: NodeId, *rows: NewExecution) -> list[datetime | None]:
+    async with pool.acquire() as conn:
+        return await executions.insert_running(conn, node_id, rows)
+
+
+def running(function_id: FunctionId, revision: int = 1) -> NewExecution:
+    return NewExecution(new_execution_id(), function_id, revision, '{"a": 1}')
+
+
+def completed(execution_id: ExecutionId, output: str = '{"b": 2}') -> FinishedExecution:
+    return FinishedExecution(execution_id, ExecutionStatus.COMPLETED, output, None, None)
+
+
+async def test_each_row_is_stored_only_if_its_function_still_is_what_the_caller_saw(pool: Pool) -> None:
+    good, pending = await make_ready(pool), await make_ready(pool)
+    await pool.execute("UPDATE functions SET status = 'PENDING', wasm_binary = NULL WHERE id = $1", pending)
+    rows = [running(good), running(good, revision=2), running(pending), running(FunctionId(UUID(int=0)))]
+    stored = await start(pool, await make_node(pool), *rows)
+    assert [created_at is not None for created_at in stored] == [True, False, False, False]
+    assert await pool.fetchval("SELECT array_agg(id) FROM executions") == [rows[0].id]
+
+
+async def test_a_node_that_was_forgotten_cannot_start_executions(pool: Pool) -> None:
+    function_id = await make_ready(pool)
+    assert await start(pool, new_node_id(), running(function_id)) == [None]
+
+
+async def test_an_execution_is_finished_once_and_never_moves_back(pool: Pool) -> None:
+    function_id, node_id = await make_ready(pool), await make_node(pool)
+    new = running(function_id)
+    await start(pool, node_id, new)
+    failed = FinishedExecution(new.id, ExecutionStatus.FAILED, None, "late", None)
+    async with pool.acquire() as conn:
+        assert (await executions.finish(conn, [completed(new.id)]))[0] is not None
+        assert await executions.finish(conn, [failed]) == [None]
+        stored = await executions.get(conn, new.id)
+    assert stored is not None
+    assert (stored.status, stored.output, stored.error_message) == (ExecutionStatus.COMPLETED, '{"b": 2}', None)
+
+
+async def test_completing_an_execution_is_a_heap_only_update(pool: Pool) -> None:
+    function_id, node_id = await make_ready(pool), await make_node(pool)
+    rows = [running(function_id) for _ in range(20)]
+    await start(pool, node_id, *rows)
+    async with pool.acquire() as conn:
+        await executions.finish(conn, [completed(row.id) for row in rows])
+        await conn.execute("SELECT pg_stat_force_next_flush()")
+        hot = await conn.fetchval(
+            "SELECT sum(n_tup_hot_upd) FROM pg_stat_user_tables WHERE relname LIKE 'executions_%'"
+        )
+    assert hot == 20
+
+
+async def test_one_row_that_postgres_cannot_hold_does_not_fail_the_others_of_its_batch(pool: Pool) -> None:
+    function_id, node_id = await make_ready(pool), await make_node(pool)
+    rows = [running(function_id) for _ in range(3)]
+    await start(pool, node_id, *rows)
+
+    async def finish(conn: Connection, batch: object) -> list[datetime | None]:
+        return await executions.finish(conn, batch)  # type: ignore[arg-type]
+
+    coalescer: Coalescer[FinishedExecution, datetime | None] = Coalescer(pool, finish)
+    outputs = ["1", '"\\u0000"', "3"]
+    outcomes = await asyncio.gather(
+        *(coalescer.submit(completed(row.id, output)) for row, output in zip(rows, outputs, strict=True)),
+        return_exceptions=True,
+    )
+    assert [isinstance(outcome, datetime) for outcome in outcomes] == [True, False, True]
+    assert isinstance(outcomes[1], asyncpg.DataError)
+
+
+async def test_what_a_dead_node_left_running_fails_and_the_rest_is_untouched(pool: Pool) -> None:
+    function_id, dead, alive = await make_ready(pool), await make_node(pool, lease_s=-1), await make_node(pool)
+    left, finished, elsewhere = running(function_id), running(function_id), running(function_id)
+    await start(pool, dead, left, finished)
+    await start(pool, alive, elsewhere)
+    async with pool.acquire() as conn:
+        await executions.finish(conn, [completed(finished.id)])
+    assert await recovery.recover(pool) == [left.id]
+    rows = await pool.fetch("SELECT id, status, error_message FROM executions")
+    assert {row["id"]: (row["status"], row["error_message"]) for row in rows} == {
+        left.id: ("FAILED", INTERRUPTED),
+        finished.id: ("COMPLETED", None),
+        elsewhere.id: ("RUNNING", None),
+    }
+    assert await recovery.recover(pool) == []
+
+
+async def test_a_node_taken_for_dead_is_watched_until_it_is_forgotten(pool: Pool) -> None:
+    function_id, asleep = await make_ready(pool), await make_node(pool, lease_s=-1)
+    await recovery.recover(pool)
+    late = running(function_id)
+    await start(pool, asleep, late)
+    assert await recovery.recover(pool) == [late.id]
+    await pool.execute("UPDATE nodes SET lease_expires_at = now() - interval '2 minutes'")
+    await recovery.recover(pool)
+    assert await pool.fetchval("SELECT count(*) FROM nodes") == 0
+
+
+async def test_partitions_are_made_ahead_and_inserting_without_one_is_an_error(pool: Pool) -> None:
+    await retention.ensure_partitions(pool)
+    assert await retention.ensure_partitions(pool) == 0
+    function_id = await make_ready(pool)
+    far = first_id_at(datetime.now(UTC) + timedelta(weeks=3))
+    await pool.execute("INSERT INTO executions (id, function_id) VALUES ($1, $2)", far, function_id)
+    beyond = first_id_at(datetime.now(UTC) + timedelta(weeks=20))
+    with pytest.raises(asyncpg.CheckViolationError, match="no partition"):
+        await pool.execute("INSERT INTO executions (id, function_id) VALUES ($1, $2)", beyond, function_id)
+
+
+async def test_pruning_drops_whole_partitions_and_nothing_younger(pool: Pool) -> None:
+    function_id, now = await make_ready(pool), datetime.now(UTC)
+    ages = [timedelta(days=days) for days in (0, 10, 29, 40, 100)]
+    async with pool.acquire() as conn:
+        for age in ages:
+            await partitions.ensure(conn, now - age, now - age)
+            await conn.execute(
+                "INSERT INTO executions (id, function_id) VALUES ($1, $2)", first_id_at(now - age), function_id
+            )
+    dropped = await retention.prune(pool, timedelta(days=30))
+    assert len(dropped) == 2
+    left = await pool.fetch("SELECT id FROM executions ORDER BY id DESC")
+    assert [row["id"] for row in left] == [first_id_at(now - age) for age in ages[:3]]
+
+
+async def test_two_processes_make_the_same_partitions_at_once(pool: Pool) -> None:
+    latest = datetime.now(UTC) + timedelta(weeks=30)
+
+    async def ensure() -> None:
+        async with pool.acquire() as conn:
+            await partitions.ensure(conn, datetime.now(UTC), latest)
+
+    await asyncio.gather(*(ensure() for _ in range(6)))
+    assert await pool.fetchval("SELECT count(*) FROM pg_inherits WHERE inhparent = 'executions'::regclass") >= 31
+
+
+async def test_pages_go_back_in_time_and_filter_by_status(pool: Pool) -> None:
+    function_id, node_id = await make_ready(pool), await make_node(pool)
+    rows = [running(function_id) for _ in range(5)]
+    await start(pool, node_id, *rows)
+    async with pool.acquire() as conn:
+        await executions.finish(conn, [completed(rows[0].id)])
+        everything = await executions.list_page(conn, function_id=None, before=None, status=None, most=10)
+        ids = [item.id for item in everything]
+        assert ids == sorted((row.id for row in rows), reverse=True)
+        page = await executions.list_page(conn, function_id=function_id, before=ids[1], status=None, most=2)
+        assert [item.id for item in page] == ids[2:4]
+        done = await executions.list_page(
+            conn, function_id=function_id, before=None, status=ExecutionStatus.COMPLETED, most=10
+        )
+        assert [item.id for item in done] == [rows[0].id]
+        runnable = await functions.get_runnable(conn, function_id)
+        assert runnable is not None

@@ -1,0 +1,54 @@
+"""A real Postgres for tests: one server a session, one database a test, cloned from a migrated template."""
+
+import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from projectnil.postgres.connections import connect
+from projectnil.postgres.embedded import EmbeddedPostgres
+from projectnil.postgres.migrations.runner import migrate
+
+_numbers = itertools.count()
+
+
+class Cluster:
+    """A server with a template database that has this release's schema."""
+
+    def __init__(self, embedded: EmbeddedPostgres) -> None:
+        self._embedded = embedded
+
+    def url(self, database: str) -> str:
+        return self._embedded.url.replace("/projectnil?", f"/{database}?")
+
+    async def prepare_template(self) -> None:
+        conn = await connect(self._embedded.url)
+        await migrate(conn)
+        await conn.execute("SELECT ensure_execution_partitions(now(), now() + interval '4 weeks')")
+        await conn.close()
+
+    @asynccontextmanager
+    async def database(self, template: str = "projectnil") -> AsyncIterator[str]:
+        """The URL of a database of one's own."""
+        name = f"test_{next(_numbers)}"
+        admin = await connect(self.url("postgres"))
+        try:
+            await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+            yield self.url(name)
+            await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        finally:
+            await admin.close()
+
+
+@asynccontextmanager
+async def running_cluster(data_dir: Path) -> AsyncIterator[Cluster]:
+    """A fresh server in `data_dir`, stopped when the block ends."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    embedded = EmbeddedPostgres(data_dir)
+    try:
+        await embedded.start()
+        cluster = Cluster(embedded)
+        await cluster.prepare_template()
+        yield cluster
+    finally:
+        await embedded.stop()
