@@ -39,7 +39,7 @@ _SECCOMP = (317, 277)
 # On x86_64, numbers from here on are the x32 calls: the same calls by other numbers.
 _X32_NUMBERS = 0x40000000
 
-# name: (x86_64, aarch64)
+# By name, the number on x86_64 and the one on aarch64.
 _DENIED: dict[str, tuple[int, int]] = {
     "execve": (59, 221), "execveat": (322, 281), "clone": (56, 220), "clone3": (435, 435),
     "socket": (41, 198), "socketpair": (53, 199), "connect": (42, 203), "bind": (49, 200),

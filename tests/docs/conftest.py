@@ -1,0 +1,57 @@
+"""The platform that the documents' commands talk to, and the folder they are typed in."""
+
+import asyncio
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from projectnil.postgres.connections import connect
+from tests.docs.console import DATA_DIR, DATABASE_URL, Reader
+from tests.docs.markdown import ROOT
+from tests.support.platform import Platform, running_platform
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that looks like a checkout after `make setup`."""
+    folder = tmp_path_factory.mktemp("checkout")
+    folder.chmod(0o711)
+    for name in (".venv", "examples"):
+        (folder / name).symlink_to(ROOT / name)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def platform(checkout: Path) -> Iterator[Platform]:
+    """`pnil serve` in the checkout, with its log in serve.log."""
+    with running_platform(checkout / ".projectnil") as running:
+        (checkout / "serve.log").symlink_to(running.log)
+        yield running
+
+
+@pytest.fixture
+def reader(request: pytest.FixtureRequest, checkout: Path, platform: Platform, tmp_path: Path) -> Iterator[Reader]:
+    """Somebody who starts with an empty platform, and with a database of their own to run the parts on."""
+    with platform.client() as http:
+        for function in http.get("/functions", params={"limit": 500}).json():
+            http.delete(f"/functions/{function['id']}").raise_for_status()
+    sockets = checkout / ".projectnil" / "postgres"
+    database = f"docs_{tmp_path.name}".lower().replace("-", "_")
+    asyncio.run(_create_database(f"postgresql://postgres@/postgres?host={sockets}", database))
+    addresses = {
+        DATABASE_URL: shlex.quote(f"postgresql://postgres@/{database}?host={sockets}"),
+        DATA_DIR: str(checkout / "var"),
+    }
+    following = Reader(checkout, platform.url.rpartition(":")[2], addresses)
+    yield following
+    following.close()
+
+
+async def _create_database(url: str, name: str) -> None:
+    conn = await connect(url)
+    try:
+        await conn.execute(f'CREATE DATABASE "{name}"')
+    finally:
+        await conn.close()

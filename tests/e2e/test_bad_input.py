@@ -1,0 +1,251 @@
+"""Bad input gets its own clear error and changes nothing."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from tests.support.functions import ECHO, ready
+
+GOOD: dict[str, Any] = {"name": "f", "language": "assemblyscript", "source": ECHO}
+NOBODY = "0198c1a2-7d3e-7c55-9f0e-2b6f5a4c1d90"
+
+
+@pytest.fixture(autouse=True)
+def nothing_changes(http: httpx.Client) -> Iterator[None]:
+    """Whatever a test sends, it leaves functions and executions as they were."""
+    before = _everything(http)
+    yield
+    assert _everything(http) == before
+
+
+@pytest.fixture(scope="module")
+def echo(platform: Any) -> str:
+    with platform.client() as client:
+        return ready(client, ECHO)
+
+
+def _everything(http: httpx.Client) -> Any:
+    functions = [item["id"] for item in http.get("/functions?limit=500").json()]
+    return functions, [item["id"] for item in http.get("/executions?limit=500").json()]
+
+
+def assert_problem(response: httpx.Response, status: int, kind: str, words: str, field: str | None = None) -> None:
+    assert response.status_code == status, response.text
+    assert response.headers["Content-Type"] == "application/problem+json"
+    problem = response.json()
+    assert problem["type"] == f"/docs#{kind}"
+    assert problem["status"] == status
+    assert words in problem["detail"]
+    assert problem["message"] == problem["detail"]
+    assert problem.get("field") == field
+    assert problem["title"]
+    assert problem["timestamp"].endswith("Z")
+    assert problem["error"] == httpx.codes.get_reason_phrase(status) or status == 413
+    assert problem["requestId"] == response.headers["X-Request-Id"]
+
+
+BODIES: list[tuple[bytes, str, str | None]] = [
+    (b"", "not valid JSON: Input data was truncated", None),
+    (b"{", "not valid JSON", None),
+    (b'{"name": "f"', "not valid JSON", None),
+    (b"nonsense", "not valid JSON: invalid character", None),
+    (b"[]", "Expected object, got array", None),
+    (b'"text"', "Expected object, got str", None),
+    (b"{}", "is required", "name"),
+    (b'{"name": "f"}', "is required", "language"),
+    (b'{"name": "f", "language": "assemblyscript"}', "is required", "source"),
+    (b'{"name": 1, "language": "assemblyscript", "source": "x"}', "Expected str, got int", "name"),
+    (b'{"name": "f", "language": null, "source": "x"}', "Expected str, got null", "language"),
+    (b'{"name": "f", "language": "assemblyscript", "source": ["x"]}', "Expected str, got array", "source"),
+    (b'{"name": "f", "description": {}, "language": "a", "source": "x"}', "got object", "description"),
+    (b'{"name": "f", "language": "assemblyscript", "source": "\xff"}', "not UTF-8: invalid start byte at byte", None),
+    (b'{"name": "f", "language": "assemblyscript", "source": "\\ud800"}', "a lone surrogate escape at byte", None),
+    (b'{"name": "\xed\xa0\x80", "language": "assemblyscript", "source": "x"}', "not UTF-8", None),
+    (b'{"name": ' + b"[" * 100_000, "got array", "name"),
+    (b'{"x": ' + b"[" * 100_000, "nested deeper than 256 levels", None),
+]
+FIELDS: list[tuple[str, Any, str]] = [
+    ("name", "", "must not be empty"),
+    ("name", "x" * 256, "at most 255 characters; this one has 256"),
+    ("name", "a\0b", "must not contain the NUL character"),
+    ("description", "a\0b", "must not contain the NUL character"),
+    ("source", "", "must not be empty"),
+    ("source", "a\0b", "must not contain the NUL character"),
+]
+
+
+@pytest.mark.parametrize(("body", "words", "field"), BODIES)
+def test_a_malformed_function_is_a_400_that_says_where(
+    http: httpx.Client, echo: str, body: bytes, words: str, field: str | None
+) -> None:
+    assert_problem(http.post("/functions", content=body), 400, "invalid-input", words, field)
+    assert_problem(http.put(f"/functions/{echo}", content=body), 400, "invalid-input", words, field)
+
+
+@pytest.mark.parametrize(("field", "value", "words"), FIELDS)
+def test_a_bad_field_is_a_400_that_names_it(http: httpx.Client, echo: str, field: str, value: Any, words: str) -> None:
+    body = {**GOOD, field: value}
+    assert_problem(http.post("/functions", json=body), 400, "invalid-input", words, field)
+    assert_problem(http.put(f"/functions/{echo}", json=body), 400, "invalid-input", words, field)
+
+
+def test_an_unsupported_language_is_a_415_that_lists_the_supported_ones(http: httpx.Client, echo: str) -> None:
+    response = http.post("/functions", json={**GOOD, "language": "cobol"})
+    assert_problem(response, 415, "unsupported-language", "supported: assemblyscript")
+    assert response.json()["supported"] == ["assemblyscript"]
+    response = http.put(f"/functions/{echo}", json={**GOOD, "language": "cobol"})
+    assert_problem(response, 415, "unsupported-language", "supported: assemblyscript")
+
+
+def test_a_source_over_its_limit_is_a_413_that_names_the_limit(http: httpx.Client) -> None:
+    response = http.post("/functions", json={**GOOD, "source": "//" + "x" * 1024 * 1024})
+    assert_problem(response, 413, "too-large", "source may have at most 1 MiB (1,048,576 bytes)")
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_a_body_of_ten_megabytes_is_a_413_whether_or_not_it_says_so_beforehand(
+    http: httpx.Client, echo: str, declared: bool
+) -> None:
+    body = b'{"input": {"a": "' + b"x" * 10_000_000 + b'"}}'
+
+    def chunks() -> Iterator[bytes]:
+        yield from (body[at : at + 65536] for at in range(0, len(body), 65536))
+
+    for path in (f"/functions/{echo}/execute", "/functions"):
+        response = http.post(path, content=body if declared else chunks())
+        assert_problem(response, 413, "too-large", "the request body may have at most")
+
+
+def test_an_input_over_its_limit_is_a_413_and_one_at_it_is_fine(http: httpx.Client, echo: str) -> None:
+    response = http.post(f"/functions/{echo}/execute", content=_input_of(1024 * 1024 + 1))
+    assert_problem(response, 413, "too-large", "input may have at most 1 MiB")
+
+
+INPUTS: list[tuple[bytes, str]] = [
+    (b"[]", "must be a JSON object, and this is an array"),
+    (b"1", "must be a JSON object, and this is a number"),
+    (b'"text"', "must be a JSON object, and this is a string"),
+    (b"true", "must be a JSON object, and this is a boolean"),
+    (b'{"a": "\\u0000"}', "the NUL character \\u0000 at byte 7: Postgres JSONB cannot hold it"),
+    (b'{"a\\u0000": 1}', "the NUL character"),
+    (b'{"a": "\\ud800"}', "a lone surrogate escape at byte"),
+    (b'{"a": "\\udc00 and more"}', "a lone surrogate escape at byte"),
+    (b'{"a": 1e500}', "a number's exponent is beyond 400"),
+    (b'{"a": ' + b"9" * 2000 + b"}", "a number has more than 1000 digits"),
+    (b'{"a": ' + b"[" * 300 + b"]" * 300 + b"}", "nested deeper than 256 levels"),
+]
+
+
+@pytest.mark.parametrize(("given", "words"), INPUTS)
+def test_an_input_that_cannot_be_stored_is_a_400_that_says_why(
+    http: httpx.Client, echo: str, given: bytes, words: str
+) -> None:
+    response = http.post(f"/functions/{echo}/execute", content=b'{"input": ' + given + b"}")
+    assert response.status_code == 400
+    assert words in response.json()["detail"]
+
+
+@pytest.mark.parametrize("body", [b"{", b'{"input": {"a": NaN}}', b'{"input": {"a": "\xff"}}', b'{"input": {"a": 01}}'])
+def test_a_malformed_execution_is_a_400(http: httpx.Client, echo: str, body: bytes) -> None:
+    response = http.post(f"/functions/{echo}/execute", content=body)
+    assert response.status_code == 400
+    assert response.json()["type"] == "/docs#invalid-input"
+
+
+@pytest.mark.parametrize("identifier", ["1", "not-a-uuid", NOBODY + "0", NOBODY.replace("-", ""), "%00", "é"])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/functions/{}"),
+        ("PUT", "/functions/{}"),
+        ("DELETE", "/functions/{}"),
+        ("GET", "/functions/{}/wasm"),
+        ("POST", "/functions/{}/execute"),
+        ("GET", "/functions/{}/executions"),
+        ("GET", "/executions/{}"),
+    ],
+)
+def test_an_id_that_is_not_a_uuid_is_a_400(http: httpx.Client, method: str, path: str, identifier: str) -> None:
+    response = http.request(method, path.format(identifier), json=GOOD if method == "PUT" else None)
+    what = "execution id" if path.startswith("/executions") else "function id"
+    assert_problem(response, 400, "invalid-input", "must be a UUID such as", what)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "kind"),
+    [
+        ("GET", "/functions/{}", "function-not-found"),
+        ("PUT", "/functions/{}", "function-not-found"),
+        ("DELETE", "/functions/{}", "function-not-found"),
+        ("GET", "/functions/{}/wasm", "function-not-found"),
+        ("POST", "/functions/{}/execute", "function-not-found"),
+        ("GET", "/functions/{}/executions", "function-not-found"),
+        ("GET", "/executions/{}", "execution-not-found"),
+    ],
+)
+def test_an_id_of_nothing_is_a_404(http: httpx.Client, method: str, path: str, kind: str) -> None:
+    response = http.request(method, path.format(NOBODY), json=GOOD if method == "PUT" else None)
+    assert_problem(response, 404, kind, NOBODY)
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/functions/", "/functions/x/y", "//functions", "/functions/%2F/x/y"])
+def test_an_unknown_path_is_a_404(http: httpx.Client, path: str) -> None:
+    response = http.get(httpx.URL(str(http.base_url)).copy_with(raw_path=path.encode()))
+    assert_problem(response, 404, "path-not-found", "there is nothing at")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PATCH", "/functions", "GET, HEAD, POST"),
+        ("POST", f"/functions/{NOBODY}", "DELETE, GET, HEAD, PUT"),
+        ("GET", f"/functions/{NOBODY}/execute", "POST"),
+        ("DELETE", "/executions", "GET, HEAD"),
+        ("POST", "/health", "GET, HEAD"),
+    ],
+)
+def test_a_method_a_path_does_not_have_is_a_405_with_allow(
+    http: httpx.Client, method: str, path: str, allowed: str
+) -> None:
+    response = http.request(method, path)
+    assert_problem(response, 405, "method-not-allowed", f"it has {allowed}")
+    assert response.headers["Allow"] == allowed
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("limit=0", "limit"),
+        ("limit=501", "limit"),
+        ("limit=x", "limit"),
+        ("limit=-1", "limit"),
+        ("limit=1e2", "limit"),
+        ("limit=" + "9" * 5000, "limit"),
+        ("limit=%EF%BC%91", "limit"),
+        ("cursor=x", "cursor"),
+        ("cursor=%F0%9F%98%80", "cursor"),
+        ("cursor=", "cursor"),
+        ("status=DONE", "status"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/functions", "/executions"])
+def test_a_bad_query_parameter_is_a_400_that_names_it(http: httpx.Client, path: str, query: str, field: str) -> None:
+    assert_problem(http.get(f"{path}?{query}"), 400, "invalid-input", "must be", field)
+
+
+def test_a_name_with_nul_in_a_filter_is_a_400(http: httpx.Client) -> None:
+    assert_problem(http.get("/functions?name=a%00b"), 400, "invalid-input", "NUL", "name")
+
+
+def test_a_request_may_choose_its_id_and_a_bad_one_is_replaced(http: httpx.Client) -> None:
+    assert http.get("/nothing", headers={"X-Request-Id": "mine-1"}).json()["requestId"] == "mine-1"
+    assert http.get("/nothing", headers={"X-Request-Id": "a b"}).json()["requestId"] != "a b"
+
+
+def _input_of(size_bytes: int) -> bytes:
+    padding = size_bytes - len('{"a":""}')
+    body = json.dumps({"input": {"a": "x" * padding}}, separators=(",", ":")).encode()
+    assert len(body) == size_bytes + len('{"input":}')
+    return body

@@ -1,0 +1,87 @@
+"""The OpenAPI document is valid, complete, and tells the truth."""
+
+import re
+from typing import Any
+
+import httpx
+import jsonschema
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from tests.support.functions import ECHO, execute, ready
+
+from projectnil.api.openapi import openapi_document, problem_kinds
+from projectnil.api.routes import OPERATIONS
+
+Json = dict[str, Any]
+DOCUMENT = openapi_document(OPERATIONS)
+
+
+def schema(name: str) -> Json:
+    return {"$ref": f"#/components/schemas/{name}", "components": DOCUMENT["components"]}
+
+
+def test_the_served_document_is_openapi_3_1_and_valid(http: httpx.Client) -> None:
+    served = http.get("/openapi.json").json()
+    assert served["openapi"].startswith("3.1")
+    OpenAPIV31SpecValidator(served).validate()
+    assert served == DOCUMENT
+
+
+def test_every_example_fits_its_schema() -> None:
+    checked = 0
+    for media in _media(DOCUMENT["paths"]):
+        given = [example["value"] for example in media.get("examples", {}).values()]
+        if "example" in media:
+            given.append(media["example"])
+        for example in given:
+            jsonschema.validate(example, {**media["schema"], "components": DOCUMENT["components"]})
+            checked += 1
+    assert checked > 40
+
+
+def test_every_operation_with_json_has_an_example_of_each_success() -> None:
+    for path, methods in DOCUMENT["paths"].items():
+        for method, operation in methods.items():
+            for status, response in operation["responses"].items():
+                for media_type, media in response.get("content", {}).items():
+                    if media_type.endswith("json"):
+                        assert "example" in media or media.get("examples"), (method, path, status)
+
+
+def test_every_kind_of_problem_has_an_example() -> None:
+    names = {name for media in _media(DOCUMENT["paths"]) for name in media.get("examples", {})}
+    from_router = {"path-not-found", "method-not-allowed"}
+    assert names == {kind.name for kind in problem_kinds()} - from_router
+
+
+def test_real_answers_fit_the_schemas(http: httpx.Client) -> None:
+    function_id = ready(http, ECHO)
+    result = execute(http, function_id, {"a": 1})
+    answers = {
+        "FunctionDetails": http.get(f"/functions/{function_id}").json(),
+        "FunctionItem": http.get("/functions").json()[0],
+        "ExecutionResult": result,
+        "ExecutionDetails": http.get(f"/executions/{result['id']}").json(),
+        "ExecutionItem": http.get("/executions").json()[0],
+        "Health": http.get("/health").json(),
+        "Problem": http.get("/functions/x").json(),
+    }
+    for name, answer in answers.items():
+        jsonschema.validate(answer, schema(name))
+        assert set(answer) <= set(DOCUMENT["components"]["schemas"][name]["properties"]), name
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: f"{operation.method} {operation.path}")
+def test_every_operation_is_there(http: httpx.Client, operation: Any) -> None:
+    path = re.sub(r"\{id\}", "0198c1a2-7d3e-7c55-9f0e-2b6f5a4c1d90", operation.path)
+    response = http.request(operation.method, path, content=b"{}")
+    assert str(response.status_code) in DOCUMENT["paths"][operation.path][operation.method.lower()]["responses"]
+
+
+def _media(value: Any) -> list[Json]:
+    if isinstance(value, list):
+        return [media for item in value for media in _media(item)]
+    if not isinstance(value, dict):
+        return []
+    own = list(value["content"].values()) if isinstance(value.get("content"), dict) else []
+    return own + [media for key, item in value.items() if key != "content" for media in _media(item)]
