@@ -7,7 +7,7 @@ The convention, for whoever writes a document:
 - A line `...` stands for any number of lines, and `...` within a line for any text. In JSON the string `"..."` stands
   for any value, and as a key or last item for whatever else there is.
 - Output that is JSON is compared as JSON, so a document may show it indented.
-- Ids, points in time, durations, digests and cursors stand for ones of their kind. An id (digest, cursor) seen first in
+- Ids, points in time, durations, gaps, digests and cursors stand for ones of their kind. An id (digest, cursor) seen first in
   an output stands for the real one from then on, in commands too.
 - Of an HTTP answer's headers a document shows those that matter; the others may be there as well.
 - A command that fails is followed by `$ echo $?`. One that ends in `&` goes on running, until `$ kill %1` or the end.
@@ -50,6 +50,7 @@ _KINDS = {
     "local": (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"),
     "week": (r"executions_\d{8}", r"executions_\d{8}"),
     "duration": (r"\b\d+\.\d ms", r"\d+\.\d ms"),
+    "gap": (r"  +", r"  +"),
     "any": (r"\.\.\.", r".*"),
 }
 _TOKEN = re.compile("|".join(f"(?P<{name}>{known})" for name, (known, _) in _KINDS.items()))
@@ -92,11 +93,13 @@ class Reader:
         self._addresses = addresses
         self._ports = {"8080": port}
         self._names: dict[str, str] = {}
-        self._running: list[subprocess.Popen[str]] = []
+        self._running: dict[int, subprocess.Popen[str]] = {}
+        self._jobs = 0
         self._status = 0
-        self._environment = environment() | {
+        # The default of --url is 8080 too.
+        self._environment = environment(url=f"http://127.0.0.1:{port}") | {
             "PATH": f"{ROOT / '.venv' / 'bin'}:{os.environ['PATH']}",
-            "COLUMNS": "100",
+            "COLUMNS": "120",
             "LC_ALL": "C.UTF-8",
         }
 
@@ -111,7 +114,7 @@ class Reader:
 
     def close(self) -> None:
         while self._running:
-            self._stop(self._running.pop())
+            self._stop(self._running.popitem()[1])
 
     def _follow_block(self, block: Block) -> None:
         for step in steps(block.text):
@@ -126,7 +129,7 @@ class Reader:
             self._compare(step.expected, self._run_on(command.removesuffix("&"), len(step.expected.splitlines())))
             return
         if stopped := re.fullmatch(r"kill %(\d)", command):
-            assert self._stop(self._running.pop(int(stopped[1]) - 1)) == 0, "it did not end in good order"
+            assert self._stop(self._running.pop(int(stopped[1]))) == 0, "it did not end in good order"
             return
         if command == "echo $?":
             command = f"echo {self._status}"
@@ -168,7 +171,8 @@ class Reader:
             stderr=log.open("w"),
             text=True,
         )
-        self._running.append(process)
+        self._jobs += 1
+        self._running[self._jobs] = process
         assert process.stdout is not None
         printed = ""
         for _ in range(lines):

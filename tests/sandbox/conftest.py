@@ -2,7 +2,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from tests.sandbox.guests import LIMITS, MakePool
 
 from projectnil.domain.limits import Limits
@@ -29,9 +28,9 @@ async def make_pool(tmp_path: Path) -> AsyncIterator[MakePool]:
         await pool.stop(0)
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest.fixture(scope="session")
 async def shared_pool(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SandboxPool]:
-    """For tests that need nothing but a pool; must be used from the session's event loop."""
+    """For tests that need nothing but a pool."""
     pool = SandboxPool(LIMITS, tmp_path_factory.mktemp("cache"), processes=1, max_processes=2, idle_s=60.0)
     await pool.start()
     yield pool

@@ -10,8 +10,6 @@ from tests.sandbox.guests import CASES, case_module, execute
 from projectnil.domain.executions import Completed, Failed
 from projectnil.sandbox.pool import SandboxPool
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
-
 
 @pytest.mark.parametrize("name", sorted(folder.name for folder in CASES.iterdir()))
 async def test_a_guest_ends_as_its_folder_says(shared_pool: SandboxPool, name: str) -> None:

@@ -86,7 +86,11 @@ class AssemblyScript:
             await asyncio.to_thread(self._workspace.open)
         except OSError as error:
             raise PlatformUnavailable(f"the compiler's folder cannot be used: {error}") from error
-        await self._pool.start()
+        try:
+            await self._pool.start()
+        except PlatformUnavailable:
+            await self.stop()
+            raise
 
     async def stop(self) -> None:
         await self._pool.stop()

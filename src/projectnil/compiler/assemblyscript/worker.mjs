@@ -129,7 +129,7 @@ async function compile(folder) {
       listFiles: () => [],
     });
     if (error instanceof NoHandle) return { verdict: "rejected", text: `ERROR: ${error.message}` };
-    if (error instanceof Unavailable) throw error;
+    if (error instanceof Unavailable || error instanceof RangeError) throw error;
     if (error) return { verdict: "rejected", text: complaint(folder) };
   } catch (error) {
     if (error instanceof Unavailable) throw error;

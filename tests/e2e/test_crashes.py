@@ -1,0 +1,160 @@
+"""kill -9, anywhere: afterwards no function is stuck, no acknowledged execution is missing, no row stays RUNNING."""
+
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+from tests.support.functions import ECHO, SPIN, execute, ready, register, wait_compiled
+from tests.support.platform import Platform, running_platform, start_platform
+
+from projectnil.domain.errors import INTERRUPTED
+
+PATIENCE_S = 30.0
+
+
+@pytest.fixture
+def crashing(data_dir: Path) -> Iterator[Platform]:
+    """A platform of the test's own, which notices deaths quickly."""
+    with running_platform(data_dir, lease_s="2", job_visibility_s="3") as running:
+        yield running
+
+
+def database(platform: Platform) -> psycopg.Connection[Any]:
+    """A look behind the scenes, at the embedded database."""
+    sockets = platform.data_dir / "postgres"
+    return psycopg.connect(f"host={sockets} user=postgres dbname=projectnil", autocommit=True)
+
+
+def eventually(what: str, happens: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        with contextlib.suppress(httpx.TransportError, psycopg.OperationalError):
+            if happens():
+                return
+        time.sleep(0.05)
+    raise AssertionError(f"never: {what}")
+
+
+def kill(platform: Platform, containing: str) -> int:
+    """kill -9 every process of the platform whose command line contains a text; returns how many."""
+    processes = platform.children(containing)
+    for process in processes:
+        process.send_signal(signal.SIGKILL)
+    return len(processes)
+
+
+def test_a_compiler_killed_in_mid_compile_leaves_a_job_for_its_successor(crashing: Platform) -> None:
+    with crashing.client() as http, database(crashing) as conn:
+        function_id = register(http, ECHO)
+        eventually("COMPILING", lambda: http.get(f"/functions/{function_id}").json()["status"] == "COMPILING")
+        assert kill(crashing, "projectnil.bootstrap.child compiler") == 1
+        assert http.get(f"/functions/{function_id}").json()["status"] == "COMPILING"
+        assert conn.execute("SELECT count(*) FROM pgmq.q_compilation_jobs").fetchone() == (1,)
+        assert wait_compiled(http, function_id)["status"] == "READY"
+        assert conn.execute("SELECT count(*) FROM pgmq.q_compilation_jobs").fetchone() == (0,)
+        assert conn.execute("SELECT max(read_ct) FROM pgmq.a_compilation_jobs").fetchone() == (2,)
+
+
+def test_an_api_killed_between_reading_and_applying_a_result_loses_nothing(crashing: Platform) -> None:
+    with crashing.client() as http, database(crashing) as holder, database(crashing) as conn:
+        # Applying stops at this gate, after the message was read and hidden, inside the applying transaction.
+        conn.execute(
+            "CREATE FUNCTION gate() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+            " PERFORM pg_advisory_xact_lock(7); RETURN NEW; END $$"
+        )
+        conn.execute(
+            "CREATE TRIGGER gate BEFORE UPDATE ON functions FOR EACH ROW"
+            " WHEN (NEW.status = 'READY') EXECUTE FUNCTION gate()"
+        )
+        holder.execute("SELECT pg_advisory_lock(7)")
+        function_id = register(http, ECHO)
+        at_gate = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND wait_event = 'advisory'"
+        eventually("an api at the gate", lambda: conn.execute(at_gate).fetchone() == (1,))
+        assert conn.execute("SELECT read_ct FROM pgmq.q_compilation_results").fetchone() == (1,)
+        assert kill(crashing, "projectnil.bootstrap.child api") == 1
+        holder.execute("SELECT pg_advisory_unlock(7)")
+        conn.execute("DROP TRIGGER gate ON functions")
+        eventually("READY", lambda: http.get(f"/functions/{function_id}").json()["status"] == "READY")
+        assert conn.execute("SELECT count(*) FROM pgmq.q_compilation_results").fetchone() == (0,)
+        assert execute(http, function_id, {"a": 1})["output"] == {"a": 1}
+
+
+def test_a_sandbox_killed_in_mid_guest_is_the_platforms_fault_and_is_replaced(crashing: Platform) -> None:
+    with crashing.client() as http, ThreadPoolExecutor() as threads:
+        spin, echo = ready(http, SPIN, "spin"), ready(http, ECHO, "echo")
+        answer = threads.submit(lambda: http.post(f"/functions/{spin}/execute", json={}))
+        eventually("a busy sandbox", lambda: http.get("/health").json()["sandbox"]["counts"]["busy"] == 1)
+        assert kill(crashing, "projectnil.sandbox.process") >= 1
+        response = answer.result()
+        problem = response.json()
+        assert (response.status_code, problem["type"]) == (503, "/docs#execution-interrupted")
+        recorded = http.get(f"/executions/{problem['executionId']}").json()
+        assert recorded["status"] == "FAILED"
+        assert recorded["errorMessage"].startswith("interrupted: ")
+        assert execute(http, echo, {"a": 1})["output"] == {"a": 1}
+
+
+def test_killing_everything_under_load_loses_no_acknowledged_execution(data_dir: Path) -> None:
+    first = start_platform(data_dir, lease_s="2", job_visibility_s="3")
+    acknowledged: dict[str, int] = {}
+    with first.client() as http:
+        echo, spin = ready(http, ECHO, "echo"), ready(http, SPIN, "spin")
+        threads = [threading.Thread(target=_load, args=(first.url, echo, n, acknowledged)) for n in range(8)]
+        threads.append(threading.Thread(target=_spin, args=(first.url, spin)))
+        for thread in threads:
+            thread.start()
+        eventually("some load", lambda: len(acknowledged) > 500)
+        unfinished = [register(http, ECHO, f"late-{n}") for n in range(3)]
+        first.kill()
+    for thread in threads:
+        thread.join()
+    if first.process.stdout is not None:
+        first.process.stdout.close()
+    with running_platform(data_dir, lease_s="2", job_visibility_s="3") as second, second.client() as http:
+        with database(second) as conn:
+            rows = conn.execute("SELECT id::text, status::text, (output ->> 'n')::integer FROM executions").fetchall()
+            recorded = {row[0]: (row[1], row[2]) for row in rows}
+            missing = {key: n for key, n in acknowledged.items() if recorded.get(key) != ("COMPLETED", n)}
+            assert missing == {}
+            still_running = "SELECT count(*) FROM executions WHERE status NOT IN ('COMPLETED', 'FAILED')"
+            eventually("nothing RUNNING", lambda: conn.execute(still_running).fetchone() == (0,))
+            failed = conn.execute("SELECT DISTINCT error_message FROM executions WHERE status = 'FAILED'").fetchall()
+            assert failed == [(INTERRUPTED,)]
+        for function_id in unfinished:
+            assert wait_compiled(http, function_id)["status"] == "READY"
+        assert execute(http, echo, {"n": 1})["output"] == {"n": 1}
+
+
+def test_a_killed_database_is_started_again_and_everything_goes_on(crashing: Platform) -> None:
+    with crashing.client() as http:
+        echo = ready(http, ECHO)
+        before = execute(http, echo, {"n": 1})["id"]
+        compilers = [process.pid for process in crashing.children("projectnil.bootstrap.child compiler")]
+        postmaster = next(p for p in crashing.children("postgres") if " -D " in " ".join(p.cmdline()))
+        postmaster.send_signal(signal.SIGKILL)
+        eventually("executing again", lambda: http.post(f"/functions/{echo}/execute", json={}).status_code == 200)
+        assert http.get(f"/executions/{before}").json()["status"] == "COMPLETED"
+        # The compiler ends when the database is gone; its supervisor starts another.
+        assert wait_compiled(http, register(http, ECHO, "after"))["status"] == "READY"
+        assert [process.pid for process in crashing.children("projectnil.bootstrap.child compiler")] != compilers
+
+
+def _load(url: str, function_id: str, number: int, acknowledged: dict[str, int]) -> None:
+    with httpx.Client(base_url=url, timeout=10) as http, contextlib.suppress(httpx.TransportError):
+        for n in range(number, 1_000_000, 8):
+            response = http.post(f"/functions/{function_id}/execute", json={"input": {"n": n}})
+            if response.status_code == 200:
+                acknowledged[response.json()["id"]] = n
+
+
+def _spin(url: str, function_id: str) -> None:
+    with httpx.Client(base_url=url, timeout=30) as http, contextlib.suppress(httpx.TransportError):
+        http.post(f"/functions/{function_id}/execute", json={})

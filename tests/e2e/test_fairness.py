@@ -1,0 +1,58 @@
+"""A guest that spins holds one sandbox process, never the api; past the maximum the platform says when to come back."""
+
+import threading
+from pathlib import Path
+
+import httpx
+from tests.support.functions import ECHO, SPIN, execute, ready
+from tests.support.platform import Platform, running_platform
+
+
+def spinners(platform: Platform, function_id: str, count: int) -> tuple[list[threading.Thread], list[httpx.Response]]:
+    answers: list[httpx.Response] = []
+
+    def spin() -> None:
+        answers.append(httpx.post(f"{platform.url}/functions/{function_id}/execute", json={}, timeout=60))
+
+    threads = [threading.Thread(target=spin) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    return threads, answers
+
+
+def wait_busy(http: httpx.Client, count: int) -> None:
+    for _ in range(2000):
+        if http.get("/health").json()["sandbox"]["counts"]["busy"] >= count:
+            return
+    raise AssertionError(f"never {count} busy")
+
+
+def test_with_eight_guests_spinning_to_their_deadline_another_function_still_answers(data_dir: Path) -> None:
+    with running_platform(data_dir, execution_timeout_s="6") as platform, platform.client() as http:
+        spin, echo = ready(http, SPIN, "spin"), ready(http, ECHO, "echo")
+        threads, answers = spinners(platform, spin, 8)
+        wait_busy(http, 8)
+        for n in range(20):
+            assert execute(http, echo, {"n": n})["output"] == {"n": n}
+        assert answers == [], "the spinners should still be spinning"
+        for thread in threads:
+            thread.join()
+        messages = [answer.json()["errorMessage"] for answer in answers]
+        assert messages == ["timeout: the function ran longer than its limit of 6 s"] * 8
+
+
+def test_past_the_maximum_an_execution_is_refused_with_a_time_to_come_back_and_leaves_no_record(data_dir: Path) -> None:
+    limits = {"execution_timeout_s": "6", "sandbox_processes": "1", "sandbox_max_processes": "2"}
+    with running_platform(data_dir, **limits) as platform, platform.client() as http:
+        spin, echo = ready(http, SPIN, "spin"), ready(http, ECHO, "echo")
+        threads, answers = spinners(platform, spin, 2)
+        wait_busy(http, 2)
+        refused = http.post(f"/functions/{echo}/execute", json={})
+        assert refused.status_code == 503
+        assert int(refused.headers["Retry-After"]) >= 1
+        assert refused.json()["type"] == "/docs#overloaded"
+        assert http.get(f"/functions/{echo}/executions").json() == []
+        for thread in threads:
+            thread.join()
+        assert len(answers) == 2
+        assert execute(http, echo, {"n": 1})["output"] == {"n": 1}

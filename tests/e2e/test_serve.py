@@ -1,0 +1,220 @@
+"""The contract of `pnil serve` and of the parts it is made of: others script against it."""
+
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+from tests.support.functions import ECHO, SPIN, execute, ready, register, wait_compiled
+from tests.support.platform import PNIL, READY, environment, running_platform, start_platform
+
+
+def finish(command: list[object], timeout_s: float = 60, **settings: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [PNIL, *map(str, command)],
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        env=environment(**settings),
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_it_prints_one_line_and_stops_on_a_signal_within_five_seconds_leaving_no_process(
+    data_dir: Path, how: signal.Signals
+) -> None:
+    platform = start_platform(data_dir)
+    with platform.client() as http:
+        spin = ready(http, SPIN)
+    spinning = threading.Thread(target=_post, args=(f"{platform.url}/functions/{spin}/execute",))
+    spinning.start()
+    time.sleep(0.3)
+    below = psutil.Process(platform.process.pid).children(recursive=True)
+    assert len(below) > 5
+    began = time.monotonic()
+    platform.process.send_signal(how)
+    assert platform.process.wait(15) == 0
+    assert time.monotonic() - began < 5
+    gone, alive = psutil.wait_procs(below, timeout=1)
+    assert not alive, [process.cmdline() for process in alive]
+    assert platform.process.stdout is not None
+    assert platform.process.stdout.read() == ""
+    platform.process.stdout.close()
+    spinning.join()
+
+
+def _post(url: str) -> None:
+    response = httpx.post(url, json={}, timeout=30)
+    assert response.status_code == 503
+
+
+def test_what_runs_when_it_is_stopped_is_finished_and_what_cannot_is_recorded_as_interrupted(data_dir: Path) -> None:
+    slow = "export function handle(i: string): string { const end = Date.now() + 1000; while (Date.now() < end) {} return i; }"
+    outcomes: dict[str, httpx.Response] = {}
+
+    def run(name: str, url: str) -> None:
+        outcomes[name] = httpx.post(url, json={}, timeout=30)
+
+    platform = start_platform(data_dir)
+    with platform.client() as http:
+        ids = {"slow": ready(http, slow, "slow"), "spin": ready(http, SPIN, "spin")}
+    threads = [
+        threading.Thread(target=run, args=(name, f"{platform.url}/functions/{function_id}/execute"))
+        for name, function_id in ids.items()
+    ]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.3)
+    platform.stop()
+    for thread in threads:
+        thread.join()
+    assert outcomes["slow"].json()["status"] == "COMPLETED"
+    assert outcomes["spin"].status_code == 503
+    if platform.process.stdout is not None:
+        platform.process.stdout.close()
+    with running_platform(data_dir) as again, again.client() as http:
+        recorded = http.get(f"/executions/{outcomes['spin'].json()['executionId']}").json()
+        assert (recorded["status"], recorded["errorMessage"]) == (
+            "FAILED",
+            "interrupted: the platform stopped before it finished",
+        )
+
+
+def test_what_was_stored_is_there_after_a_restart(data_dir: Path) -> None:
+    with running_platform(data_dir) as first, first.client() as http:
+        function_id = ready(http, ECHO)
+        execution_id = execute(http, function_id, {"a": 1})["id"]
+    with running_platform(data_dir) as second, second.client() as http:
+        assert http.get(f"/executions/{execution_id}").json()["output"] == {"a": 1}
+        assert execute(http, function_id, {"b": 2})["output"] == {"b": 2}
+
+
+def test_two_platforms_do_not_share_a_data_folder(data_dir: Path) -> None:
+    with running_platform(data_dir):
+        second = finish(["serve", "--port", 0, "--data-dir", data_dir])
+        assert second.returncode == 1
+        assert "is in use by another pnil serve; choose another --data-dir" in second.stderr
+        assert second.stdout == ""
+
+
+def test_a_port_in_use_is_an_error_that_says_so(data_dir: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = finish(["serve", "--port", port, "--data-dir", data_dir])
+    assert result.returncode == 1
+    assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in result.stderr
+
+
+def test_a_database_that_is_not_there_is_an_error_that_says_so_without_the_password(data_dir: Path) -> None:
+    url = "postgresql://nil:secret@127.0.0.1:1/nil"
+    for command in (["serve", "--port", 0, "--data-dir", data_dir], ["migrate"], ["compiler"], ["api", "--port", 0]):
+        result = finish([*command, "--database-url", url])
+        assert result.returncode == 1, command
+        assert "cannot connect to Postgres" in result.stderr
+        assert "secret" not in result.stderr + result.stdout
+
+
+def test_a_part_without_a_database_asks_for_one(data_dir: Path) -> None:
+    for command in ("api", "compiler"):
+        result = finish([command, "--data-dir", data_dir])
+        assert result.returncode == 1
+        assert "give --database-url or PROJECTNIL_DATABASE_URL" in result.stderr
+
+
+def test_a_setting_that_does_not_fit_is_an_error_by_name() -> None:
+    result = finish(["serve"], port="eighty")
+    assert result.returncode == 1
+    assert "PROJECTNIL_PORT: Expected `int`" in result.stderr
+
+
+async def test_the_parts_run_on_their_own_against_one_database(database_url: str, data_dir: Path) -> None:
+    log = data_dir.with_name("parts.log").open("ab")
+    arguments = ["--database-url", database_url, "--data-dir", str(data_dir)]
+
+    def part(*command: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [PNIL, *command, *arguments], stdout=subprocess.PIPE, stderr=log, text=True, env=environment()
+        )
+
+    parts = [part("api", "--port", "0"), part("api", "--port", "0"), part("compiler"), part("compiler")]
+    try:
+        lines = [process.stdout.readline() if process.stdout else "" for process in parts]
+        matches = [READY.fullmatch(line) for line in lines[:2]]
+        urls = [match[1] for match in matches if match]
+        assert len(urls) == 2, lines
+        assert lines[2:] == ["the compiler is ready\n"] * 2
+        with httpx.Client(base_url=urls[0]) as one, httpx.Client(base_url=urls[1]) as other:
+            function_id = register(one, ECHO)
+            assert wait_compiled(other, function_id)["status"] == "READY"
+            for client in (one, other):
+                assert execute(client, function_id, {"a": 1})["output"] == {"a": 1}
+            health = other.get("/health").json()
+            assert health["compiler"] == {"status": "UP", "detail": "serves assemblyscript"}
+    finally:
+        for process in parts:
+            process.terminate()
+        codes = [process.wait(10) for process in parts]
+        for process in parts:
+            if process.stdout:
+                process.stdout.close()
+        log.close()
+    assert codes == [0, 0, 0, 0]
+
+
+def test_an_api_refuses_a_database_that_was_not_migrated(tmp_path: Path, data_dir: Path) -> None:
+    with running_platform(data_dir) as platform:
+        url = f"postgresql://postgres@/template1?host={platform.data_dir}/postgres"
+        result = finish(["api", "--port", 0, "--database-url", url, "--data-dir", tmp_path])
+        assert result.returncode == 1
+        assert "run 'pnil migrate' first" in result.stderr
+        result = finish(["compiler", "--database-url", url, "--data-dir", tmp_path])
+        assert result.returncode == 1
+        assert "does not exist: run 'pnil migrate' first" in result.stderr
+
+
+def test_migrating_and_pruning_work_while_the_platform_runs_and_while_it_does_not(data_dir: Path) -> None:
+    migrated = finish(["migrate", "--data-dir", data_dir])
+    assert (migrated.returncode, "applied 001-functions" in migrated.stdout) == (0, True), migrated.stderr
+    assert finish(["migrate", "--data-dir", data_dir]).stdout == "the database is up to date\n"
+    with running_platform(data_dir):
+        assert finish(["migrate", "--data-dir", data_dir]).stdout == "the database is up to date\n"
+        pruned = finish(["prune", "--older-than", "30d", "--data-dir", data_dir])
+        assert pruned.stdout == "no partition is wholly older than 30d\n", pruned.stderr
+    assert finish(["prune", "--older-than", "soon", "--data-dir", data_dir]).returncode == 1
+
+
+def test_several_api_processes_share_the_port(data_dir: Path) -> None:
+    with running_platform(data_dir, "--workers", "2") as platform, platform.client() as http:
+        assert len(platform.children("projectnil.bootstrap.child api")) == 2
+        function_id = ready(http, ECHO)
+        for n in range(20):
+            assert (
+                httpx.post(f"{platform.url}/functions/{function_id}/execute", json={"input": {"n": n}}).status_code
+                == 200
+            )
+
+
+def test_no_process_that_runs_or_compiles_strangers_code_holds_the_databases_address(data_dir: Path) -> None:
+    with running_platform(data_dir) as platform, platform.client() as http:
+        execute(http, ready(http, ECHO), {})
+        strangers = platform.children("projectnil.sandbox.process") + platform.children("worker.mjs")
+        assert len(strangers) >= 3
+        for process in strangers:
+            assert not [name for name in process.environ() if name.startswith("PROJECTNIL_")]
+            assert "postgresql" not in str(process.environ()) + " ".join(process.cmdline())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can close a folder to the database's user")
+def test_root_may_keep_the_data_below_a_folder_that_is_closed_to_others(data_dir: Path) -> None:
+    assert data_dir.parent.stat().st_mode & 0o077 == 0
+    with running_platform(data_dir) as platform:
+        servers = [process for process in platform.children("postgres") if process.username() != "root"]
+        assert servers
+    assert data_dir.parent.stat().st_mode & 0o007 == 0
