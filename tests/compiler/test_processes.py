@@ -80,9 +80,9 @@ def test_the_registry_offers_the_languages_the_settings_name() -> None:
 
 
 async def test_compilation_past_the_deadline_is_killed_and_the_next_one_compiles(tmp_path: Path) -> None:
-    async with started(tmp_path, compile_timeout_s=2.5) as toolchain:
-        outcome = await toolchain.compile(slow_source(40))
-        assert outcome == Rejected("compilation took longer than its limit of 2.5 s")
+    async with started(tmp_path, compile_timeout_s=6.5) as toolchain:
+        outcome = await toolchain.compile(slow_source(200))
+        assert outcome == Rejected("compilation took longer than its limit of 6.5 s")
         assert isinstance(await toolchain.compile(ECHO), Compiled)
         await eventually(lambda: not files_under(tmp_path))
 
@@ -135,7 +135,7 @@ async def test_a_worn_process_serves_until_its_successor_is_warm(
             assert isinstance(await toolchain.compile(ECHO), Compiled)
             slowest_s = max(slowest_s, time.monotonic() - start)
             await asyncio.sleep(0.1)
-        assert slowest_s < 1.5  # a new process would have taken longer
+        assert slowest_s < 3.0  # a new process would have taken longer on the same busy machine
 
 
 async def test_several_processes_compile_at_the_same_time(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ The convention, for whoever writes a document:
 - Output that is JSON is compared as JSON, so a document may show it indented.
 - Ids, points in time, durations, gaps, digests and cursors stand for ones of their kind. An id (digest, cursor) seen first in
   an output stands for the real one from then on, in commands too.
+- Lines of the platform's log are left out, unless the document shows one.
 - Of an HTTP answer's headers a document shows those that matter; the others may be there as well.
 - A command that fails is followed by `$ echo $?`. One that ends in `&` goes on running, until `$ kill %1` or the end.
 - What only reads over HTTP is asked again for a while if the answer is another one: the compiler works meanwhile.
@@ -55,6 +56,7 @@ _KINDS = {
 }
 _TOKEN = re.compile("|".join(f"(?P<{name}>{known})" for name, (known, _) in _KINDS.items()))
 _PORT = re.compile(r"\b808\d\b")
+_LOG_LINE = re.compile(r'\{.*"event":"[\w.]+","part":"\w+","level":"\w+","timestamp":"[^"]+"\}$')
 _READS_ONLY = re.compile(r"curl (?!.*(?:-X|-d|--data|--json|-T))")
 
 
@@ -162,15 +164,16 @@ class Reader:
 
     def _run_on(self, command: str, lines: int) -> str:
         log = self._folder / "background.log"
-        process = subprocess.Popen(
-            ["/bin/bash", "-c", f"exec {command}"],
-            cwd=self._folder,
-            env=self._environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=log.open("w"),
-            text=True,
-        )
+        with log.open("w") as log_file:
+            process = subprocess.Popen(
+                ["/bin/bash", "-c", f"exec {command}"],
+                cwd=self._folder,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log_file,
+                text=True,
+            )
         self._jobs += 1
         self._running[self._jobs] = process
         assert process.stdout is not None
@@ -215,6 +218,8 @@ class Reader:
 
     def _compare(self, expected: str, output: str) -> None:
         output = self._documented(output)
+        if '"event"' not in expected:
+            output = "".join(line for line in output.splitlines(keepends=True) if not _LOG_LINE.match(line))
         try:
             self._compare_answer(expected, output)
         except Differs as difference:

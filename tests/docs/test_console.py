@@ -36,7 +36,7 @@ FIRST, SECOND = "019aa5c4-8f2e-7b31-9d5a-3c1f0e6b7a42", "019aa5c5-02d7-7e0c-8a11
         ("$ echo\nsomething", "'something' is missing"),
         ('$ echo \'{"a": 1, "b": 2}\'\n{"a": 1}', "$ has ['a', 'b']"),
         ('$ echo \'{"a": 1}\'\n{"a": 1.0}', "$.a is 1"),
-        ('$ echo \'[1, 2]\'\n[1]', "$ has 2 items"),
+        ("$ echo '[1, 2]'\n[1]", "$ has 2 items"),
         (f"$ echo {FIRST}; echo {SECOND}\n{FIRST}\n{FIRST}", "is not like"),
         ("$ false\n$ true", "the command before it failed with 1"),
         ("$ false", "ends with a failed command"),
@@ -58,7 +58,7 @@ def test_a_document_that_is_not_true_is_found_out(document: str, says: str, tmp_
         f"$ cat ids\n{FIRST}\n$ echo {FIRST}\n{FIRST}",
         '$ echo \'{"a": [1, 2, 3], "b": null}\'\n{\n  "a": [1, "..."],\n  "...": "..."\n}',
         "$ false\n$ echo $?\n1",
-        "$ printf 'HTTP/1.1 200 OK\\r\\nDate: now\\r\\nETag: x\\r\\n\\r\\n{\"a\": 1}'\nHTTP/1.1 200 OK\netag: x\n\n{\n\"a\": 1\n}",
+        '$ printf \'HTTP/1.1 200 OK\\r\\nDate: now\\r\\nETag: x\\r\\n\\r\\n{"a": 1}\'\nHTTP/1.1 200 OK\netag: x\n\n{\n"a": 1\n}',
     ],
 )
 def test_what_stands_for_something_else_is_understood(document: str, tmp_path: Path) -> None:
@@ -66,7 +66,6 @@ def test_what_stands_for_something_else_is_understood(document: str, tmp_path: P
     path = tmp_path / "document.md"
     path.write_text(f"```console\n{document}\n```\n")
     _reader(tmp_path).follow(path)
-
 
 
 def _reader(folder: Path) -> Reader:

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from tests.support.functions import ECHO, ready
 
 GOOD: dict[str, Any] = {"name": "f", "language": "assemblyscript", "source": ECHO}

@@ -12,10 +12,10 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
-from tests.support.functions import ECHO, SPIN, execute, ready, register, wait_compiled
-from tests.support.platform import Platform, running_platform, start_platform
 
 from projectnil.domain.errors import INTERRUPTED
+from tests.support.functions import ECHO, SPIN, execute, ready, register, wait_compiled
+from tests.support.platform import Platform, running_platform, start_platform
 
 PATIENCE_S = 30.0
 

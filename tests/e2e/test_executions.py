@@ -2,6 +2,7 @@
 
 import httpx
 import pytest
+
 from tests.support.functions import ECHO, FAIL, SPIN, execute, ready
 
 CHATTY = """

@@ -4,6 +4,7 @@ import threading
 from pathlib import Path
 
 import httpx
+
 from tests.support.functions import ECHO, SPIN, execute, ready
 from tests.support.platform import Platform, running_platform
 

@@ -4,6 +4,7 @@ import hashlib
 import time
 
 import httpx
+
 from tests.support.functions import BROKEN, CONSTANT, ECHO, execute, ready, register, wait_compiled
 
 

@@ -7,10 +7,10 @@ import httpx
 import jsonschema
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
-from tests.support.functions import ECHO, execute, ready
 
 from projectnil.api.openapi import openapi_document, problem_kinds
 from projectnil.api.routes import OPERATIONS
+from tests.support.functions import ECHO, execute, ready
 
 Json = dict[str, Any]
 DOCUMENT = openapi_document(OPERATIONS)

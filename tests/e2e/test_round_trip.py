@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from tests.support.functions import ECHO, ready
 from tests.support.platform import Platform
 

@@ -1,5 +1,6 @@
 """The contract of `pnil serve` and of the parts it is made of: others script against it."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -11,6 +12,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+
 from tests.support.functions import ECHO, SPIN, execute, ready, register, wait_compiled
 from tests.support.platform import PNIL, READY, environment, running_platform, start_platform
 
@@ -42,7 +44,7 @@ def test_it_prints_one_line_and_stops_on_a_signal_within_five_seconds_leaving_no
     platform.process.send_signal(how)
     assert platform.process.wait(15) == 0
     assert time.monotonic() - began < 5
-    gone, alive = psutil.wait_procs(below, timeout=1)
+    _, alive = psutil.wait_procs(below, timeout=1)
     assert not alive, [process.cmdline() for process in alive]
     assert platform.process.stdout is not None
     assert platform.process.stdout.read() == ""
@@ -56,7 +58,11 @@ def _post(url: str) -> None:
 
 
 def test_what_runs_when_it_is_stopped_is_finished_and_what_cannot_is_recorded_as_interrupted(data_dir: Path) -> None:
-    slow = "export function handle(i: string): string { const end = Date.now() + 1000; while (Date.now() < end) {} return i; }"
+    slow = """export function handle(input: string): string {
+      const end = Date.now() + 1000;
+      while (Date.now() < end) {}
+      return input;
+    }"""
     outcomes: dict[str, httpx.Response] = {}
 
     def run(name: str, url: str) -> None:
@@ -155,8 +161,8 @@ async def test_the_parts_run_on_their_own_against_one_database(database_url: str
             assert wait_compiled(other, function_id)["status"] == "READY"
             for client in (one, other):
                 assert execute(client, function_id, {"a": 1})["output"] == {"a": 1}
-            health = other.get("/health").json()
-            assert health["compiler"] == {"status": "UP", "detail": "serves assemblyscript"}
+            health = await asyncio.to_thread(other.get, "/health")
+            assert health.json()["compiler"] == {"status": "UP", "detail": "serves assemblyscript"}
     finally:
         for process in parts:
             process.terminate()

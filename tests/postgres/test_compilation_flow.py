@@ -4,7 +4,6 @@ import json
 from typing import Any
 
 import pytest
-from tests.support.fakes import WASM, FakeToolchain
 
 from projectnil.domain.compilation import JOBS_QUEUE, RESULTS_QUEUE, CompilationResult
 from projectnil.domain.functions import Function, FunctionStatus, NewFunction
@@ -13,6 +12,7 @@ from projectnil.domain.languages import Language
 from projectnil.flows import catalog, compilation, registration, results
 from projectnil.postgres import queues
 from projectnil.postgres.connections import Pool
+from tests.support.fakes import WASM, FakeToolchain
 
 
 def new(source: str = "good", name: str = "f") -> NewFunction:

@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule, run_state_machine_as_test
-from tests.support.fakes import WASM, FakeToolchain
 
 from projectnil.domain.compilation import RESULTS_QUEUE, CompilationResult
 from projectnil.domain.errors import FunctionNotFound
@@ -17,6 +16,7 @@ from projectnil.domain.languages import Language
 from projectnil.flows import compilation, registration, results
 from projectnil.postgres import queues
 from projectnil.postgres.connections import Pool, open_pool
+from tests.support.fakes import WASM, FakeToolchain
 
 Result = TypeVar("Result")
 

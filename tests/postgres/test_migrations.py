@@ -6,12 +6,12 @@ import subprocess
 
 import asyncpg
 import pytest
-from tests.support.postgres import Cluster
 
 from projectnil.postgres.connections import connect
 from projectnil.postgres.embedded import _binaries
 from projectnil.postgres.migrations.changelog import read_changelog
 from projectnil.postgres.migrations.runner import migrate, pending_changesets
+from tests.support.postgres import Cluster
 
 
 async def _migrate(url: str) -> list[str]:

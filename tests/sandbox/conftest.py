@@ -2,10 +2,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.sandbox.guests import LIMITS, MakePool
 
 from projectnil.domain.limits import Limits
 from projectnil.sandbox.pool import SandboxPool
+from tests.sandbox.guests import LIMITS, MakePool
 
 
 @pytest.fixture

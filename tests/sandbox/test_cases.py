@@ -5,10 +5,10 @@ logs.txt: this is its log; without the file the log is not looked at.
 """
 
 import pytest
-from tests.sandbox.guests import CASES, case_module, execute
 
 from projectnil.domain.executions import Completed, Failed
 from projectnil.sandbox.pool import SandboxPool
+from tests.sandbox.guests import CASES, case_module, execute
 
 
 @pytest.mark.parametrize("name", sorted(folder.name for folder in CASES.iterdir()))

@@ -3,7 +3,6 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.sandbox.guests import LIMITS, MakePool, case_module, execute, prepare, wat
 
 from projectnil.domain.errors import PlatformUnavailable
 from projectnil.domain.executions import Completed
@@ -13,6 +12,7 @@ from projectnil.sandbox.child import ProcessLost, SandboxProcess
 from projectnil.sandbox.modules import ModuleFile, ModuleFiles
 from projectnil.sandbox.pool import SandboxPool
 from projectnil.sandbox.protocol import Role, Run, Translate
+from tests.sandbox.guests import LIMITS, MakePool, case_module, execute, prepare, wat
 
 ECHO = case_module("echo")
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import psutil
 import pytest
 import uvloop
-from tests.sandbox.guests import LIMITS, MakePool, case_module, execute, prepare, wat
 
 from projectnil.domain.errors import Overloaded, PlatformUnavailable
 from projectnil.domain.executions import Completed, Failed
@@ -17,6 +16,7 @@ from projectnil.domain.guest_errors import GuestTimedOut
 from projectnil.domain.limits import Limits
 from projectnil.sandbox.modules import ModuleFile
 from projectnil.sandbox.pool import SandboxPool
+from tests.sandbox.guests import LIMITS, MakePool, case_module, execute, prepare, wat
 
 ECHO = case_module("echo")
 SPINNER = case_module("infinite_loop")

@@ -1,6 +1,5 @@
-from tests.sandbox.guests import wat
-
 from projectnil.sandbox.wasm_format import gave_up_after_memory_grow, table_sizes
+from tests.sandbox.guests import wat
 
 IF_UNREACHABLE = b"\x04\x40\x00"
 

@@ -14,8 +14,10 @@ from projectnil.api.problems import HANDLERS
 from projectnil.api.request_id import RequestIdMiddleware
 from projectnil.api.routes import OPERATIONS, make_routes
 
+Application = Starlette
 
-def make_app(context: ApiContext) -> Starlette:
+
+def make_app(context: ApiContext) -> Application:
     """The API over the given parts. Starting and stopping those is the caller's."""
     app = Starlette(
         routes=[*make_routes(OPERATIONS), *_document_routes()],

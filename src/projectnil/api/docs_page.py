@@ -17,12 +17,13 @@ nav ul { columns: 2; padding-left: 1rem; } nav li { break-inside: avoid; list-st
 article { border: 1px solid var(--line); border-radius: .5rem; margin: 1.25rem 0; padding: .25rem 1.25rem 1rem; }
 h3 { font-size: 1.05rem; } h3 small { font-weight: normal; opacity: .75; }
 .method { border-radius: .25rem; color: #fff; font: 700 .8rem ui-monospace, monospace; padding: .15rem .5rem; }
-.get { background: #1f6f43; } .post { background: #1d4f91; } .put { background: #8a5a00; } .delete { background: #a32020; }
+.get { background: #1f6f43; } .post { background: #1d4f91; }
+.put { background: #8a5a00; } .delete { background: #a32020; }
 code, pre { font: .875rem/1.45 ui-monospace, monospace; }
 pre { background: color-mix(in srgb, currentColor 6%, transparent); border-radius: .375rem; margin: .5rem 0;
       overflow-x: auto; padding: .75rem; }
-table { border-collapse: collapse; width: 100%; } td, th { border-bottom: 1px solid var(--line); padding: .3rem .6rem .3rem 0;
-      text-align: left; vertical-align: top; }
+table { border-collapse: collapse; width: 100%; }
+td, th { border-bottom: 1px solid var(--line); padding: .3rem .6rem .3rem 0; text-align: left; vertical-align: top; }
 summary { cursor: pointer; margin: .4rem 0; }
 """
 

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from projectnil.domain import errors
-from projectnil.postgres.connections import CONNECTION_ERRORS
+from projectnil.postgres.errors import CONNECTION_ERRORS
 
 log = structlog.get_logger()
 

@@ -9,9 +9,8 @@ from typing import Any
 
 import structlog
 import uvicorn
-from starlette.applications import Starlette
 
-from projectnil.api.app import make_app
+from projectnil.api.app import Application, make_app
 from projectnil.api.context import ApiContext
 from projectnil.config import Settings
 from projectnil.domain.errors import PlatformUnavailable
@@ -89,7 +88,7 @@ async def _executor(settings: Settings, pool: Pool) -> AsyncIterator[tuple[Sandb
 
 
 async def _serve(
-    app: Starlette,
+    app: Application,
     listener: socket.socket,
     loops: list[Coroutine[Any, Any, None]],
     executor: Executor,

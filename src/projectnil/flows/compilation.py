@@ -20,7 +20,8 @@ from projectnil.domain.errors import InvalidInput, PlatformUnavailable, Unsuppor
 from projectnil.domain.ids import FunctionId
 from projectnil.domain.languages import Language
 from projectnil.postgres import functions, queues
-from projectnil.postgres.connections import CONNECTION_ERRORS, Pool, transaction
+from projectnil.postgres.connections import Pool, transaction
+from projectnil.postgres.errors import CONNECTION_ERRORS
 from projectnil.postgres.queues import Message
 
 log = structlog.get_logger()

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from typing import TypeAlias
 from uuid import UUID
 
-import asyncpg
 import msgspec
 import structlog
 
@@ -25,8 +24,9 @@ from projectnil.domain.functions import FunctionStatus, ModuleSha256
 from projectnil.domain.guest_errors import GuestBrokeAbi, GuestOutputInvalid
 from projectnil.domain.ids import ExecutionId, FunctionId, NodeId, first_id_at, moment_of, new_execution_id
 from projectnil.postgres import executions, functions, nodes, partitions
-from projectnil.postgres.coalescer import ROW_ERRORS, Coalescer
-from projectnil.postgres.connections import CONNECTION_ERRORS, Connection, Pool
+from projectnil.postgres.coalescer import Coalescer
+from projectnil.postgres.connections import Connection, Pool
+from projectnil.postgres.errors import CHECK_VIOLATED, CONNECTION_ERRORS, PARENT_GONE, ROW_ERRORS
 from projectnil.postgres.executions import FinishedExecution, NewExecution
 from projectnil.postgres.functions import Runnable
 from projectnil.sandbox.modules import ModuleFile
@@ -162,7 +162,7 @@ class Executor:
     async def _insert(self, new: NewExecution) -> datetime | None:
         try:
             return await self._inserts.submit(new)
-        except asyncpg.ForeignKeyViolationError:
+        except PARENT_GONE:
             return None
         except ROW_ERRORS as error:
             raise InvalidInput(f"Postgres cannot hold it: {error}", "input") from error
@@ -174,7 +174,7 @@ class Executor:
     async def _insert_rows(self, conn: Connection, rows: Sequence[NewExecution]) -> list[datetime | None]:
         try:
             return await executions.insert_running(conn, self._node_id, rows)
-        except asyncpg.CheckViolationError:
+        except CHECK_VIOLATED:
             # No partition for these ids: nobody made any for a long time, or the clock jumped.
             moments = [moment_of(row.id) for row in rows]
             if not await partitions.ensure(conn, min(moments), max(moments)):

@@ -7,7 +7,8 @@ import msgspec
 
 from projectnil.domain.compilation import JOBS_QUEUE, RESULTS_QUEUE
 from projectnil.postgres import nodes, queues
-from projectnil.postgres.connections import CONNECTION_ERRORS, Connection, Pool
+from projectnil.postgres.connections import Connection, Pool
+from projectnil.postgres.errors import CONNECTION_ERRORS
 from projectnil.sandbox.pool import SandboxPool
 
 _PATIENCE_S = 3.0

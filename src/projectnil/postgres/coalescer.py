@@ -8,22 +8,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-import asyncpg
-
 from projectnil.postgres.connections import Connection, Pool
+from projectnil.postgres.errors import ROW_ERRORS, TRY_AGAIN
 
 Row = TypeVar("Row")
 Answer = TypeVar("Answer")
 
 _MOST_ROWS = 256
 _TRIES_AFTER_DEADLOCK = 5
-
-# What one row can be at fault for, so that the others of its batch deserve a try without it.
-ROW_ERRORS = (
-    asyncpg.DataError,
-    asyncpg.IntegrityConstraintViolationError,
-    asyncpg.ProgramLimitExceededError,
-)
 
 
 class Coalescer(Generic[Row, Answer]):
@@ -84,7 +76,7 @@ class Coalescer(Generic[Row, Answer]):
             try:
                 async with self._pool.acquire() as conn:
                     return await self._write(conn, rows)
-            except asyncpg.TransactionRollbackError:
+            except TRY_AGAIN:
                 # A batch locks rows of many functions; deleting one of them locks the same rows in another order.
                 if not tries_left:
                     raise

@@ -1,6 +1,5 @@
 """Connections to Postgres."""
 
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeAlias
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import asyncpg
 
 from projectnil.domain.errors import PlatformUnavailable
+from projectnil.postgres.errors import CONNECTION_ERRORS
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -17,17 +17,6 @@ if TYPE_CHECKING:
 else:
     Connection = asyncpg.Connection
     Pool = asyncpg.Pool
-
-# What asyncpg raises when the server is gone, rather than when a statement is wrong.
-CONNECTION_ERRORS = (
-    OSError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.TooManyConnectionsError,
-)
 
 _SESSION = {"application_name": "projectnil", "timezone": "UTC"}
 _CONNECT_TIMEOUT_S = 5.0
@@ -62,11 +51,3 @@ async def transaction(pool: Pool) -> AsyncIterator[Connection]:
     """A connection inside a transaction: committed when the block ends, rolled back when it raises."""
     async with pool.acquire() as conn, conn.transaction():
         yield conn
-
-
-def without_password(database_url: str) -> str:
-    """The URL as it may appear in a log."""
-    scheme, separator, rest = database_url.partition("://")
-    credentials, at, place = rest.rpartition("@")
-    user = credentials.split(":")[0]
-    return f"{scheme}{separator}{user}{at}{place}" if separator else os.fspath("postgresql://...")

@@ -5,6 +5,7 @@ a pointer to UTF-16LE; its length in bytes is the u32 at ptr-4; its class id is 
 """
 
 import ctypes
+import re
 
 from projectnil.domain.guest_errors import GuestOutputInvalid, GuestOutputTooLarge
 from projectnil.domain.json_text import UnstorableJson, check_json_text
@@ -12,6 +13,10 @@ from projectnil.sandbox.capi import Address, Guest
 from projectnil.sandbox.engine import LoadedModule
 from projectnil.sandbox.failure import BrokenModule, GuestFailure
 
+# A backslash that is itself escaped begins no escape.
+_HALF_ESCAPED_PAIR = re.compile(
+    r"([\ud800-\udbff])(\\u[dD][c-fC-F][0-9a-fA-F]{2})|(?<!\\)(\\u[dD][89abAB][0-9a-fA-F]{2})([\udc00-\udfff])"
+)
 _STRING_CLASS = 2
 _SIZE_BYTES = 4
 _CLASS_AND_SIZE_BYTES = 8
@@ -55,11 +60,31 @@ def _read_text(start: Address, memory_bytes: int, pointer: int) -> bytes:
         raise BrokenModule(f"handle returned a string of {size:,} bytes that ends outside its memory")
     if size % 2:
         raise BrokenModule(f"handle returned a string of {size:,} bytes; UTF-16 needs an even number")
+    units = ctypes.string_at(start + pointer, size)
     try:
-        return ctypes.string_at(start + pointer, size).decode("utf-16-le").encode()
-    except UnicodeDecodeError as error:
-        problem = f"a lone surrogate at UTF-16 unit {error.start // 2}: it is not Unicode text"
+        return units.decode("utf-16-le").encode()
+    except UnicodeDecodeError:
+        pass
+    try:
+        return _join_half_escaped_pairs(units).encode()
+    except UnicodeEncodeError as error:
+        problem = f"a lone surrogate at UTF-16 unit {error.start}: it is not Unicode text"
         raise GuestFailure(GuestOutputInvalid(problem + _class_hint(start, pointer))) from None
+
+
+def _join_half_escaped_pairs(units: bytes) -> str:
+    """Text in which a surrogate pair with one half escaped stands as the character it means.
+
+    json-as 1.6.0 writes the second half as an escape when a pair lies across two of the blocks it works in. To a
+    reader of UTF-16, such as JavaScript's JSON.parse, that is the same string. Lone surrogates stay as they are.
+    """
+    text = units.decode("utf-16-le", "surrogatepass")
+    return _HALF_ESCAPED_PAIR.sub(_join, text)
+
+
+def _join(match: re.Match[str]) -> str:
+    halves = [chr(int(half[2:], 16)) if len(half) > 1 else half for half in match.groups() if half]
+    return "".join(halves).encode("utf-16-le", "surrogatepass").decode("utf-16-le")
 
 
 def _class_hint(start: Address, pointer: int) -> str:

@@ -13,7 +13,8 @@ from projectnil.domain.ids import NodeId, new_node_id
 from projectnil.domain.languages import Language
 from projectnil.flows import compilation
 from projectnil.postgres import nodes, queues
-from projectnil.postgres.connections import CONNECTION_ERRORS, Connection, Pool
+from projectnil.postgres.connections import Connection, Pool
+from projectnil.postgres.errors import CONNECTION_ERRORS
 from projectnil.postgres.listening import Wakeup, listening
 
 log = structlog.get_logger()

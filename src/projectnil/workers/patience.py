@@ -3,15 +3,14 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-import asyncpg
 import structlog
 
 from projectnil.domain.errors import PlatformUnavailable
-from projectnil.postgres.connections import CONNECTION_ERRORS
+from projectnil.postgres.errors import ANY_ERROR, CONNECTION_ERRORS
 
 log = structlog.get_logger()
 
-DATABASE_TROUBLE = (*CONNECTION_ERRORS, asyncpg.PostgresError, PlatformUnavailable, TimeoutError)
+DATABASE_TROUBLE = (*CONNECTION_ERRORS, ANY_ERROR, PlatformUnavailable, TimeoutError)
 
 _RETRY_S = 1.0
 

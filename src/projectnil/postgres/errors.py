@@ -1,0 +1,32 @@
+"""What can go wrong with Postgres, by whose fault it is. Other layers catch these names and no driver's."""
+
+import asyncpg
+
+# The server is gone, or will not have us: the platform's trouble, which may pass.
+CONNECTION_ERRORS = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+)
+
+# What one row can be at fault for, so that the others of its batch deserve a try without it.
+ROW_ERRORS = (
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.ProgramLimitExceededError,
+)
+
+# The row that a new one refers to was deleted meanwhile.
+PARENT_GONE = asyncpg.ForeignKeyViolationError
+
+# Also what Postgres says when a row fits no partition.
+CHECK_VIOLATED = asyncpg.CheckViolationError
+
+# A deadlock or a serialization failure: the same statement may succeed at the next try.
+TRY_AGAIN = asyncpg.TransactionRollbackError
+
+ANY_ERROR = asyncpg.PostgresError

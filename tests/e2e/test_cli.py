@@ -1,0 +1,232 @@
+"""The client commands, as a person and as a script use them."""
+
+import json
+import os
+import pty
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.functions import BROKEN, ECHO, FAIL, SPIN
+from tests.support.platform import PNIL, Platform, environment
+
+CHATTY = 'export function handle(input: string): string { console.log("seen " + input); return input; }'
+
+
+class Pnil:
+    """`pnil` against the shared platform."""
+
+    def __init__(self, url: str) -> None:
+        self._environment = environment(url=url) | {"COLUMNS": "200"}
+
+    def __call__(self, *arguments: object, given: str | bytes = b"") -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [PNIL, *map(str, arguments)],
+            input=given.encode() if isinstance(given, str) else given,
+            capture_output=True,
+            env=self._environment,
+            timeout=120,
+            check=False,
+        )
+        return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    def json(self, *arguments: object) -> Any:
+        done = self(*arguments, "--json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def on_a_terminal(self, *arguments: object) -> tuple[int, str]:
+        controller, terminal = pty.openpty()
+        done = subprocess.Popen(
+            [PNIL, *map(str, arguments)], stdin=terminal, stdout=terminal, stderr=terminal, env=self._environment
+        )
+        os.close(terminal)
+        shown = b""
+        while chunk := _read(controller):
+            shown += chunk
+        os.close(controller)
+        return done.wait(), shown.decode()
+
+
+def _read(controller: int) -> bytes:
+    try:
+        return os.read(controller, 65536)
+    except OSError:  # the other end is closed
+        return b""
+
+
+@pytest.fixture
+def pnil(platform: Platform) -> Pnil:
+    return Pnil(platform.url)
+
+
+def write(folder: Path, name: str, source: str) -> Path:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(source)
+    return path
+
+
+def test_deploying_creates_a_function_named_after_its_file_and_then_updates_it(pnil: Pnil, tmp_path: Path) -> None:
+    file = write(tmp_path, "deployed.ts", ECHO)
+    done = pnil("deploy", file, "--description", "says it again")
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r"deployed is READY, revision 1  [0-9a-f-]{36}\n", done.stdout)
+    file.write_text(CHATTY)
+    updated = pnil.json("deploy", file)
+    assert (updated["status"], updated["revision"], updated["description"]) == ("READY", 2, "says it again")
+    assert len(pnil.json("list")) >= 1
+
+
+def test_a_file_of_a_general_name_is_named_after_its_folder(pnil: Pnil, tmp_path: Path) -> None:
+    assert pnil.json("deploy", write(tmp_path, "greeter/function.ts", ECHO))["name"] == "greeter"
+    assert pnil.json("deploy", write(tmp_path, "greeter/function.ts", ECHO), "--name", "other")["name"] == "other"
+
+
+def test_a_source_that_does_not_compile_prints_the_compilers_message_and_exits_with_1(
+    pnil: Pnil, tmp_path: Path
+) -> None:
+    done = pnil("deploy", write(tmp_path, "broken.ts", BROKEN))
+    assert done.returncode == 1
+    assert "Type 'i32' is not assignable" in done.stderr
+    assert done.stdout == ""
+    done = pnil("deploy", tmp_path / "broken.ts", "--json")
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["status"] == "FAILED"
+
+
+def test_deploying_need_not_wait(pnil: Pnil, tmp_path: Path) -> None:
+    assert pnil.json("deploy", write(tmp_path, "later.ts", ECHO), "--no-wait")["status"] in ("PENDING", "COMPILING")
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "words"),
+    [
+        (b"\xff\xfe", "latin.ts", "latin.ts is not UTF-8: invalid start byte at byte 0"),
+        (b"", "empty.ts", "source: must not be empty (HTTP 400)"),
+        (b"x", "cobol.cbl", "is not known by its ending (assemblyscript for .ts); say it with --language"),
+        (None, "absent.ts", "No such file or directory"),
+    ],
+)
+def test_a_file_that_cannot_be_deployed_is_an_error_that_says_why(
+    pnil: Pnil, tmp_path: Path, content: bytes | None, name: str, words: str
+) -> None:
+    file = tmp_path / name
+    if content is not None:
+        file.write_bytes(content)
+    done = pnil("deploy", file)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unsupported_language_is_an_error_that_lists_the_supported_ones(pnil: Pnil, tmp_path: Path) -> None:
+    done = pnil("deploy", write(tmp_path, "x.cbl", "x"), "--language", "cobol")
+    assert done.returncode == 1
+    assert "supported: assemblyscript" in done.stderr
+
+
+def test_invoking_prints_the_output_alone(pnil: Pnil, tmp_path: Path) -> None:
+    function_id = pnil.json("deploy", write(tmp_path, "invoked.ts", ECHO))["id"]
+    for called in ("invoked", function_id):
+        done = pnil("invoke", called, '{"a": "é"}')
+        assert (done.returncode, json.loads(done.stdout), done.stderr) == (0, {"a": "é"}, "")
+    assert json.loads(pnil("invoke", "invoked", "-", given='{"b": 1}').stdout) == {"b": 1}
+    assert json.loads(pnil("invoke", "invoked").stdout) == {}
+    whole = pnil.json("invoke", "invoked", '{"a": 1}')
+    assert (whole["status"], whole["output"]) == ("COMPLETED", {"a": 1})
+
+
+def test_a_function_that_fails_prints_why_and_exits_with_1(pnil: Pnil, tmp_path: Path) -> None:
+    pnil.json("deploy", write(tmp_path, "failing.ts", FAIL))
+    done = pnil("invoke", "failing")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "abort: no luck today in function.ts(1:49)\n"
+    done = pnil("invoke", "failing", "--json")
+    assert (done.returncode, json.loads(done.stdout)["status"]) == (1, "FAILED")
+
+
+def test_logs_are_shown_when_asked_for(pnil: Pnil, tmp_path: Path) -> None:
+    pnil.json("deploy", write(tmp_path, "chatty.ts", CHATTY))
+    done = pnil("invoke", "chatty", "{}", "--logs")
+    assert (json.loads(done.stdout), done.stderr) == ({}, "seen {}\n")
+
+
+@pytest.mark.parametrize("given", ["{", "[]", "nonsense"])
+def test_an_input_that_is_not_an_object_is_an_error(pnil: Pnil, tmp_path: Path, given: str) -> None:
+    pnil.json("deploy", write(tmp_path, "strict.ts", ECHO))
+    done = pnil("invoke", "strict", given)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "(HTTP 400)" in done.stderr
+
+
+def test_the_history_can_be_read(pnil: Pnil, tmp_path: Path) -> None:
+    pnil.json("deploy", write(tmp_path, "history.ts", CHATTY))
+    pnil("invoke", "history", '{"n": 1}')
+    pnil("invoke", "history", '{"n": 2}')
+    listed = pnil.json("executions", "history")
+    assert len(listed) == 2
+    details = pnil.json("execution", listed[0]["id"])
+    assert (details["input"], details["output"]) == ({"n": 2}, {"n": 2})
+    shown = pnil("execution", listed[0]["id"]).stdout
+    assert 'seen {"n": 2}' in shown
+    assert "COMPLETED" in shown
+    assert listed[1]["id"] in pnil("executions", "history", "--status", "COMPLETED").stdout
+    assert "history" in pnil("list", "--status", "READY").stdout
+    assert CHATTY in pnil("show", "history").stdout
+
+
+def test_a_name_that_several_functions_have_asks_for_an_id(pnil: Pnil, tmp_path: Path, platform: Platform) -> None:
+    with platform.client() as http:
+        for _ in range(2):
+            http.post("/functions", json={"name": "twin", "language": "assemblyscript", "source": ECHO})
+    done = pnil("show", "twin")
+    assert done.returncode == 1
+    assert "more than one function is named 'twin'; use an id" in done.stderr
+
+
+def test_deleting_asks_on_a_terminal_and_not_in_a_script(pnil: Pnil, tmp_path: Path) -> None:
+    pnil.json("deploy", write(tmp_path, "doomed.ts", ECHO))
+    assert pnil("delete", "doomed").returncode == 0
+    done = pnil("show", "doomed")
+    assert done.returncode == 1
+    assert "there is no function named 'doomed'" in done.stderr
+    pnil.json("deploy", tmp_path / "doomed.ts")
+    code, shown = pnil.on_a_terminal("delete", "doomed", "--yes")
+    assert code == 0
+    assert "deleted" in shown
+
+
+def test_a_terminal_gets_a_spinner_and_colours_and_a_script_does_not(pnil: Pnil, tmp_path: Path) -> None:
+    file = write(tmp_path, "colourful.ts", SPIN)
+    code, shown = pnil.on_a_terminal("deploy", file)
+    assert code == 0
+    assert "compiling" in shown
+    assert "\x1b[" in shown
+    assert "\x1b[" not in pnil("show", "colourful").stdout
+
+
+def test_nothing_at_the_address_says_how_to_start_it() -> None:
+    done = Pnil("http://127.0.0.1:1")("list")
+    assert done.returncode == 1
+    assert done.stderr == (
+        "pnil: nothing answers at http://127.0.0.1:1; start it with 'pnil serve', or say where it is with --url\n"
+    )
+
+
+@pytest.mark.parametrize("url", ["nonsense", "ftp://x", "http://"])
+def test_an_address_that_is_none_is_an_error(url: str) -> None:
+    done = Pnil("http://127.0.0.1:1")("list", "--url", url)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith("pnil: ")
+
+
+@pytest.mark.parametrize("command", ["nonsense", "deploy", "invoke", "execution"])
+def test_a_command_that_is_incomplete_is_a_usage_error(pnil: Pnil, command: str) -> None:
+    done = pnil(command)
+    assert done.returncode == 2
+    assert "Usage" in done.stderr
