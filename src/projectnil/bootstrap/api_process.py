@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any
@@ -12,6 +11,7 @@ import uvicorn
 
 from projectnil.api.app import Application, make_app
 from projectnil.api.context import ApiContext
+from projectnil.bootstrap.signals import stop_requested
 from projectnil.config import Settings
 from projectnil.domain.errors import PlatformUnavailable
 from projectnil.domain.ids import new_node_id
@@ -28,6 +28,7 @@ log = structlog.get_logger()
 
 # Every execution has its outcome by then; only answers are still on their way.
 _FLUSH_S = 1
+_UPKEEP_CONNECTIONS = 2
 
 
 async def run_api(settings: Settings, database_url: str, listener: socket.socket, on_ready: Callable[[], None]) -> None:
@@ -35,21 +36,30 @@ async def run_api(settings: Settings, database_url: str, listener: socket.socket
 
     Raises PlatformUnavailable when the database cannot be reached or has not this release's schema.
     """
-    pool = await open_pool(database_url, settings.database_connections)
-    try:
+    async with (
+        _pool(database_url, settings.database_connections) as pool,
+        _pool(database_url, _UPKEEP_CONNECTIONS) as upkeep_pool,
+    ):
         await _check_schema(pool)
-        async with _executor(settings, pool) as (sandbox, executor):
+        async with _executor(settings, pool, upkeep_pool) as (sandbox, executor):
             app = make_app(ApiContext(settings, pool, sandbox, executor))
             loops = [
                 forever("lease", lambda: renew_lease(executor, settings.lease_s)),
-                forever("recovery", lambda: recover(pool, settings.lease_s)),
-                forever("partitions", lambda: keep_partitions(pool, settings.retention_days)),
+                forever("recovery", lambda: recover(upkeep_pool, settings.lease_s)),
+                forever("partitions", lambda: keep_partitions(upkeep_pool, settings.retention_days)),
                 forever(
                     "results",
                     lambda: apply_results(pool, database_url, executor, visibility_s=settings.job_visibility_s),
                 ),
             ]
             await _serve(app, listener, loops, executor, settings.stop_grace_s, on_ready)
+
+
+@contextlib.asynccontextmanager
+async def _pool(database_url: str, connections: int) -> AsyncIterator[Pool]:
+    pool = await open_pool(database_url, connections)
+    try:
+        yield pool
     finally:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(pool.close(), 1.0)
@@ -66,7 +76,7 @@ async def _check_schema(pool: Pool) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _executor(settings: Settings, pool: Pool) -> AsyncIterator[tuple[SandboxPool, Executor]]:
+async def _executor(settings: Settings, pool: Pool, upkeep_pool: Pool) -> AsyncIterator[tuple[SandboxPool, Executor]]:
     sandbox = SandboxPool(
         settings.limits,
         settings.module_cache_dir,
@@ -74,7 +84,7 @@ async def _executor(settings: Settings, pool: Pool) -> AsyncIterator[tuple[Sandb
         max_processes=settings.sandbox_max_processes,
         idle_s=settings.sandbox_idle_s,
     )
-    executor = Executor(pool, sandbox, new_node_id(), settings.lease_s)
+    executor = Executor(pool, upkeep_pool, sandbox, new_node_id(), settings.lease_s)
     await sandbox.start()
     try:
         await executor.renew_lease()
@@ -95,7 +105,7 @@ async def _serve(
     stop_grace_s: float,
     on_ready: Callable[[], None],
 ) -> None:
-    stop = _stop_requested()
+    stop = stop_requested()
     server = _Server(
         uvicorn.Config(
             app,
@@ -123,13 +133,6 @@ async def _serve(
     await asyncio.gather(*tasks, stopping, return_exceptions=True)
     for task in done - {serving, stopping}:
         task.result()  # a loop that ended has an error to tell
-
-
-def _stop_requested() -> asyncio.Event:
-    stop = asyncio.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    return stop
 
 
 class _Server(uvicorn.Server):

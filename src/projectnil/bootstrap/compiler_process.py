@@ -2,11 +2,11 @@
 
 import asyncio
 import contextlib
-import signal
 from collections.abc import Callable
 
 import structlog
 
+from projectnil.bootstrap.signals import stop_requested
 from projectnil.compiler.registry import toolchains
 from projectnil.config import Settings
 from projectnil.postgres.connections import open_pool
@@ -26,9 +26,7 @@ async def run_compiler(settings: Settings, database_url: str, on_ready: Callable
     try:
         service = CompilerService(settings, pool, database_url, toolchains(settings))
         running = asyncio.create_task(service.run(on_ready))
-        stop = asyncio.Event()
-        for name in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(name, stop.set)
+        stop = stop_requested()
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait([running, stopping], return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()

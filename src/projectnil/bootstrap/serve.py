@@ -14,6 +14,7 @@ import structlog
 from projectnil.bootstrap.child import child_environment
 from projectnil.bootstrap.data_dir import locked
 from projectnil.bootstrap.migration import migrate_database
+from projectnil.bootstrap.signals import stop_requested
 from projectnil.bootstrap.sockets import listen, url_of
 from projectnil.config import Settings
 from projectnil.domain.errors import PlatformUnavailable
@@ -30,13 +31,11 @@ _KILL_AFTER_GRACE_S = 1.0
 
 
 async def serve(settings: Settings, on_ready: Callable[[str], None]) -> None:
-    """Run until SIGTERM or SIGINT. `on_ready` is called once, with the platform's URL, when everything is up.
+    """Run until SIGTERM, SIGINT or SIGHUP. `on_ready` is called once, with the platform's URL, when everything is up.
 
     Raises PlatformUnavailable when something cannot start.
     """
-    stop = asyncio.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    stop = stop_requested()
     with locked(settings.data_dir), contextlib.closing(listen(settings.host, settings.port)) as listener:
         _warn_if_public(listener)
         async with _database(settings) as (database_url, database):

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from projectnil.cli import output
 from projectnil.cli.client import CommandFailed
-from projectnil.config import Settings, read_settings
+from projectnil.config import Settings, read_settings, unknown_variables
 
 Host = Annotated[str | None, typer.Option(help="the address to listen on  [default: 127.0.0.1]")]
 Port = Annotated[int | None, typer.Option(help="the port to listen on, 0 for a free one  [default: 8080]")]
@@ -29,9 +30,7 @@ def serve(
     from projectnil.bootstrap.parts import run_to_exit_code  # noqa: PLC0415
     from projectnil.bootstrap.serve import serve as serve_platform  # noqa: PLC0415
 
-    settings = read_settings(
-        os.environ, host=host, port=port, data_dir=data_dir, database_url=database_url, workers=workers
-    )
+    settings = _settings(host=host, port=port, data_dir=data_dir, database_url=database_url, workers=workers)
     configure_logs(settings, "serve")
     work = serve_platform(settings, lambda url: print(f"projectnil is ready at {url}", flush=True))
     raise typer.Exit(run_to_exit_code(work, "serve"))
@@ -42,9 +41,7 @@ def api(host: Host = None, port: Port = None, data_dir: DataDir = None, database
     from projectnil.bootstrap.parts import run_part  # noqa: PLC0415
     from projectnil.bootstrap.sockets import listen, url_of  # noqa: PLC0415
 
-    settings = _with_database(
-        read_settings(os.environ, host=host, port=port, data_dir=data_dir, database_url=database_url)
-    )
+    settings = _with_database(_settings(host=host, port=port, data_dir=data_dir, database_url=database_url))
     listener = listen(settings.host, settings.port)
     url = url_of(listener)
     raise typer.Exit(run_part("api", settings, listener, lambda: print(f"projectnil is ready at {url}", flush=True)))
@@ -54,7 +51,7 @@ def compiler(data_dir: DataDir = None, database_url: NeededDatabaseUrl = None) -
     """Run one compiler process against a database that was migrated."""
     from projectnil.bootstrap.parts import run_part  # noqa: PLC0415
 
-    settings = _with_database(read_settings(os.environ, data_dir=data_dir, database_url=database_url))
+    settings = _with_database(_settings(data_dir=data_dir, database_url=database_url))
     raise typer.Exit(run_part("compiler", settings, None, lambda: print("the compiler is ready", flush=True)))
 
 
@@ -63,7 +60,7 @@ def migrate(data_dir: DataDir = None, database_url: DatabaseUrl = None) -> None:
     from projectnil.bootstrap.logs import configure_logs  # noqa: PLC0415
     from projectnil.bootstrap.tasks import migrate_once  # noqa: PLC0415
 
-    settings = read_settings(os.environ, data_dir=data_dir, database_url=database_url)
+    settings = _settings(data_dir=data_dir, database_url=database_url)
     configure_logs(settings, "migrate")
     applied = asyncio.run(migrate_once(settings))
     for changeset in applied:
@@ -81,13 +78,19 @@ def prune(
     from projectnil.bootstrap.logs import configure_logs  # noqa: PLC0415
     from projectnil.bootstrap.tasks import parse_age, prune_once  # noqa: PLC0415
 
-    settings = read_settings(os.environ, data_dir=data_dir, database_url=database_url)
+    settings = _settings(data_dir=data_dir, database_url=database_url)
     configure_logs(settings, "prune")
     dropped = asyncio.run(prune_once(settings, parse_age(older_than)))
     for partition in dropped:
         print(f"dropped {partition}")
     if not dropped:
         print(f"no partition is wholly older than {older_than}")
+
+
+def _settings(**overrides: object) -> Settings:
+    for name in unknown_variables(os.environ):
+        output.err.print(f"pnil: {name} is no setting of projectnil; docs/configuration.md lists them", style="yellow")
+    return read_settings(os.environ, **overrides)
 
 
 def _with_database(settings: Settings) -> Settings:

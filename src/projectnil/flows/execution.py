@@ -58,8 +58,10 @@ class Run(msgspec.Struct, frozen=True):
 class Executor:
     """Runs functions on this node. It alone knows which executions are in flight here."""
 
-    def __init__(self, pool: Pool, sandbox: SandboxPool, node_id: NodeId, lease_s: float) -> None:
+    def __init__(self, pool: Pool, upkeep_pool: Pool, sandbox: SandboxPool, node_id: NodeId, lease_s: float) -> None:
+        """upkeep_pool: kept from requests, so that no crowd of them can keep this node from renewing its lease."""
         self._pool = pool
+        self._upkeep_pool = upkeep_pool
         self._sandbox = sandbox
         self._node_id = node_id
         self._lease_s = lease_s
@@ -103,12 +105,12 @@ class Executor:
     async def end_lease(self) -> None:
         """Leave in good order. With an outcome unrecorded the lease lapses instead, and another node recovers it."""
         if not self._in_flight and not self._unsettled:
-            async with self._pool.acquire() as conn:
+            async with self._upkeep_pool.acquire() as conn:
                 await nodes.delete(conn, self._node_id)
 
     async def renew_lease(self) -> None:
         """Tell the other nodes that this one lives, and how far back its executions go."""
-        async with self._pool.acquire() as conn:
+        async with self._upkeep_pool.acquire() as conn:
             await nodes.renew_api(conn, self._node_id, self._lease_s, self._oldest_id())
 
     def _oldest_id(self) -> UUID:

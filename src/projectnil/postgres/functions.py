@@ -58,6 +58,9 @@ FOR SHARE
 _GET_READY = "SELECT status, revision, wasm_sha256 FROM functions WHERE id = $1"
 _GET_WASM = "SELECT wasm_binary FROM functions WHERE id = $1 AND wasm_sha256 = $2"
 
+# A function may have millions of executions to take with it.
+_DELETE_TIMEOUT_S = 600.0
+
 
 class Runnable(msgspec.Struct, frozen=True):
     """What it takes to run a function: which revision it is, and of which module (None unless READY)."""
@@ -110,7 +113,7 @@ async def replace_source(conn: Connection, function_id: FunctionId, new: NewFunc
 
 async def delete(conn: Connection, function_id: FunctionId) -> bool:
     """Remove a function and its executions; False when there is none."""
-    return await conn.fetchval(_DELETE, function_id) is not None
+    return await conn.fetchval(_DELETE, function_id, timeout=_DELETE_TIMEOUT_S) is not None
 
 
 async def mark_compiling(conn: Connection, function_id: FunctionId, revision: int | None) -> bool:

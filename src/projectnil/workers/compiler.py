@@ -49,8 +49,8 @@ class CompilerService:
                 await self._serve(node_id, listener, wakeup)
             async with self._pool.acquire() as conn:
                 await nodes.delete(conn, node_id)
-        except CONNECTION_ERRORS as error:
-            raise PlatformUnavailable(f"the database is gone: {error}") from error
+        except* CONNECTION_ERRORS as errors:
+            raise PlatformUnavailable(f"the database is gone: {errors.exceptions[0]}") from errors
         finally:
             await asyncio.gather(*(toolchain.stop() for toolchain in self._toolchains.values()))
 
