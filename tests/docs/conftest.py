@@ -4,10 +4,12 @@ import asyncio
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from projectnil.postgres.connections import connect
+from projectnil.postgres.embedded import DATABASE, EmbeddedPostgres
 from tests.docs.console import DATA_DIR, DATABASE_URL, Reader
 from tests.docs.markdown import ROOT
 from tests.support.platform import Platform, running_platform
@@ -32,16 +34,16 @@ def platform(checkout: Path) -> Iterator[Platform]:
 
 
 @pytest.fixture
-def reader(request: pytest.FixtureRequest, checkout: Path, platform: Platform, tmp_path: Path) -> Iterator[Reader]:
+def reader(request: pytest.FixtureRequest, checkout: Path, platform: Platform) -> Iterator[Reader]:
     """Somebody who starts with an empty platform, and with a database of their own to run the parts on."""
     with platform.client() as http:
         for function in http.get("/functions", params={"limit": 500}).json():
             http.delete(f"/functions/{function['id']}").raise_for_status()
-    sockets = checkout / ".projectnil" / "postgres"
-    database = f"docs_{tmp_path.name}".lower().replace("-", "_")
-    asyncio.run(_create_database(f"postgresql://postgres@/postgres?host={sockets}", database))
+    embedded = EmbeddedPostgres(platform.data_dir).url
+    name = f"docs_{uuid4().hex}"
+    asyncio.run(_create_database(embedded, name))
     addresses = {
-        DATABASE_URL: shlex.quote(f"postgresql://postgres@/{database}?host={sockets}"),
+        DATABASE_URL: shlex.quote(embedded.replace(f"/{DATABASE}?", f"/{name}?")),
         DATA_DIR: str(checkout / "var"),
     }
     following = Reader(checkout, platform.url.rpartition(":")[2], addresses)
@@ -52,6 +54,6 @@ def reader(request: pytest.FixtureRequest, checkout: Path, platform: Platform, t
 async def _create_database(url: str, name: str) -> None:
     conn = await connect(url)
     try:
-        await conn.execute(f'CREATE DATABASE "{name}"')
+        await conn.execute(f"CREATE DATABASE {name}")
     finally:
         await conn.close()

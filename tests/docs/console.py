@@ -7,8 +7,8 @@ The convention, for whoever writes a document:
 - A line `...` stands for any number of lines, and `...` within a line for any text. In JSON the string `"..."` stands
   for any value, and as a key or last item for whatever else there is.
 - Output that is JSON is compared as JSON, so a document may show it indented.
-- Ids, points in time, durations, gaps, digests and cursors stand for ones of their kind. An id (digest, cursor) seen first in
-  an output stands for the real one from then on, in commands too.
+- Ids, points in time, durations, gaps, digests and cursors stand for ones of their kind. An id (digest, cursor) seen
+  first in an output stands for the real one from then on, in commands too.
 - Lines of the platform's log are left out, unless the document shows one.
 - Of an HTTP answer's headers a document shows those that matter; the others may be there as well.
 - A command that fails is followed by `$ echo $?`. One that ends in `&` goes on running, until `$ kill %1` or the end.
@@ -57,7 +57,7 @@ _KINDS = {
 _TOKEN = re.compile("|".join(f"(?P<{name}>{known})" for name, (known, _) in _KINDS.items()))
 _PORT = re.compile(r"\b808\d\b")
 _LOG_LINE = re.compile(r'\{.*"event":"[\w.]+","part":"\w+","level":"\w+","timestamp":"[^"]+"\}$')
-_READS_ONLY = re.compile(r"curl (?!.*(?:-X|-d|--data|--json|-T))")
+_READS_ONLY = re.compile(r"curl (?!.*\s(?:-X|-d|-T|--data|--json))", re.DOTALL)
 
 
 class Step(msgspec.Struct, frozen=True):

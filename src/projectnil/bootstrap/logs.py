@@ -9,6 +9,8 @@ import structlog
 
 from projectnil.config import Settings
 
+log = structlog.get_logger()
+
 
 def configure_logs(settings: Settings, part: str) -> None:
     """part: which process of the platform writes, such as `api`."""
@@ -27,9 +29,18 @@ def configure_logs(settings: Settings, part: str) -> None:
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(part=part)
-    # Libraries speak up only when something is wrong.
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    # Libraries speak up only when something is wrong, and then in the same form.
+    logging.basicConfig(level=logging.WARNING, handlers=[_ToStructuredLog()], force=True)
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # our own handler logs what it would repeat
+
+
+class _ToStructuredLog(logging.Handler):
+    """What libraries say through the standard library's logging, as events of ours."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        log.warning(
+            "library.message", library=record.name, message=record.getMessage(), exc_info=record.exc_info or None
+        )
 
 
 def _render_json(_: Any, __: str, event: Any) -> str:

@@ -15,7 +15,7 @@ Json = dict[str, Any]
 
 Url = Annotated[
     str | None,
-    typer.Option("--url", help="where projectnil is; or PROJECTNIL_URL  [default: http://127.0.0.1:8080]"),
+    typer.Option("--url", help=r"where projectnil is; or PROJECTNIL_URL  \[default: http://127.0.0.1:8080]"),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output, for scripts")]
 NameOrId = Annotated[str, typer.Argument(metavar="NAME|ID", help="a function's name, or its id")]

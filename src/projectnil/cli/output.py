@@ -12,12 +12,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.syntax import Syntax
 from rich.table import Table
+from rich.text import Text
 
 __all__ = ["escape"]  # markup must not be read out of what users wrote
 
 Json = dict[str, Any]
 
 out = Console(highlight=False, soft_wrap=True)
+if not out.is_terminal:
+    # A line of a table stays one line, whatever reads it.
+    out.width = 10_000
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 _COLOURS = {"READY": "green", "COMPLETED": "green", "FAILED": "red", "RUNNING": "yellow"}
@@ -57,10 +61,12 @@ def path_segment(text: str) -> str:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Columns that line up; the first keeps its width, so that an id can be copied whole."""
+    """Columns that line up, one line a row; where the terminal is narrow the last column is cut."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for number, column in enumerate(columns):
-        table.add_column(column, no_wrap=number == 0, overflow="fold")
+    for number, column in enumerate(columns[:-1]):
+        widest = max(Text.from_markup(row[number]).cell_len for row in [columns, *rows])
+        table.add_column(column, no_wrap=True, min_width=widest)
+    table.add_column(columns[-1], no_wrap=True, overflow="ellipsis")
     for row in rows:
         table.add_row(*row)
     out.print(table)

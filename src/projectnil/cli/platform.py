@@ -11,9 +11,9 @@ from projectnil.cli import output
 from projectnil.cli.client import CommandFailed
 from projectnil.config import Settings, read_settings, unknown_variables
 
-Host = Annotated[str | None, typer.Option(help="the address to listen on  [default: 127.0.0.1]")]
-Port = Annotated[int | None, typer.Option(help="the port to listen on, 0 for a free one  [default: 8080]")]
-DataDir = Annotated[Path | None, typer.Option(help="where the data is  [default: .projectnil]")]
+Host = Annotated[str | None, typer.Option(help=r"the address to listen on  \[default: 127.0.0.1]")]
+Port = Annotated[int | None, typer.Option(help=r"the port to listen on, 0 for a free one  \[default: 8080]")]
+DataDir = Annotated[Path | None, typer.Option(help=r"where the data is  \[default: .projectnil]")]
 DatabaseUrl = Annotated[str | None, typer.Option(help="postgresql://...; without it the embedded Postgres is used")]
 NeededDatabaseUrl = Annotated[str | None, typer.Option(help="postgresql://...; or PROJECTNIL_DATABASE_URL")]
 
@@ -23,7 +23,7 @@ def serve(
     port: Port = None,
     data_dir: DataDir = None,
     database_url: DatabaseUrl = None,
-    workers: Annotated[int | None, typer.Option(help="api processes  [default: 1]")] = None,
+    workers: Annotated[int | None, typer.Option(help=r"api processes  \[default: 1]")] = None,
 ) -> None:
     """Run the whole platform; prints one line on standard output when it is ready."""
     from projectnil.bootstrap.logs import configure_logs  # noqa: PLC0415 # keeps the client commands quick

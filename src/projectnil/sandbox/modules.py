@@ -157,7 +157,7 @@ class ModuleFiles:
         except OSError as error:
             raise PlatformUnavailable(f"machine code could not be stored: {error}") from error
         self._present[sha256] = file
-        _log.info("module.translated", sha256=sha256, wasm_bytes=len(wasm), code_bytes=len(code))
+        _log.info("module.translated", sha256=sha256, wasmBytes=len(wasm), codeBytes=len(code))
         return file
 
 

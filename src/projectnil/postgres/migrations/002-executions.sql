@@ -21,7 +21,7 @@ CREATE TABLE executions (
     CONSTRAINT executions_completed_has_no_error CHECK (status <> 'COMPLETED' OR error_message IS NULL)
 ) PARTITION BY RANGE (id);
 COMMENT ON COLUMN executions.node_id IS 'the api process that runs it; see nodes';
--- No index on a column that changes, so that completing an execution stays a heap-only update.
+-- No index on a column that changes: completing an execution is then a heap-only update where its page has room.
 CREATE INDEX executions_by_function ON executions (function_id, id);
 --rollback DROP TABLE executions;
 

@@ -1,0 +1,288 @@
+"""What the documents list is what there is: no more, no less, and with the right values."""
+
+import ast
+import re
+import tomllib
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from projectnil.api.openapi import problem_kinds
+from projectnil.api.routes import OPERATIONS
+from projectnil.cli.main import app
+from projectnil.config import PREFIX, Settings
+from projectnil.domain.guest_errors import GuestError
+from tests.docs.markdown import DOCUMENTS, ROOT, anchors, blocks, links, name_of, prose, rows
+
+DOCS = ROOT / "docs"
+SOURCE = ROOT / "src" / "projectnil"
+
+# What the platform promises to log (the rest is its own affair, and documented all the same).
+PROMISED_EVENTS = [
+    "function.created",
+    "compilation.job.published",
+    "job.received",
+    "job.compiled",
+    "job.failed",
+    "result.published",
+    "compilation.result.applied",
+    "compilation.result.dropped",
+    "execution.started",
+    "execution.completed",
+    "execution.failed",
+    "execution.interrupted",
+]
+
+
+# Configuration
+
+
+def test_every_setting_is_documented_with_its_default() -> None:
+    documented = {
+        row[0]: row[1]
+        for heading in re.findall(r"^## .+$", prose(DOCS / "configuration.md"), flags=re.MULTILINE)
+        for row in rows(DOCS / "configuration.md", heading)
+    }
+    settings = Settings()
+    assert documented == {
+        PREFIX + name.upper(): _default(getattr(settings, name)) for name in Settings.__struct_fields__
+    }
+
+
+def _default(value: object) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, tuple):
+        return ",".join(value)
+    return str(value.relative_to(ROOT) if isinstance(value, Path) and value.is_absolute() else value)
+
+
+@pytest.mark.parametrize(
+    ("setting", "in_words"),
+    [
+        ("memory_bytes", "64 MiB"),
+        ("input_bytes", "1 MiB"),
+        ("output_bytes", "6 MiB"),
+        ("source_bytes", "1 MiB"),
+        ("log_bytes", "64 KiB"),
+        ("compiler_memory_bytes", "768 MiB"),
+    ],
+)
+def test_a_size_in_words_is_the_size_in_bytes(setting: str, in_words: str) -> None:
+    number, unit = in_words.split()
+    assert getattr(Settings(), setting) == int(number) * {"KiB": 1024, "MiB": 1024**2}[unit]
+    line = next(line for line in _lines(DOCS / "configuration.md") if f"`{PREFIX}{setting.upper()}`" in line)
+    assert in_words in line
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
+def test_every_variable_a_document_names_exists(path: Path) -> None:
+    known = {PREFIX + name.upper() for name in Settings.__struct_fields__}
+    assert set(re.findall(r"PROJECTNIL_[A-Z_]*[A-Z]", path.read_text())) <= known
+
+
+# Errors
+
+
+def test_every_kind_of_problem_is_documented_with_its_status_and_title() -> None:
+    documented = sorted(tuple(row[:3]) for row in rows(DOCS / "http-api.md", "## Errors"))
+    assert documented == sorted((str(kind.status.value), kind.name, kind.title) for kind in problem_kinds())
+
+
+def test_every_way_a_function_fails_is_documented_by_the_beginning_of_its_message() -> None:
+    documented = " ".join(prose(DOCS / "http-api.md").split())
+    for kind in GuestError.__args__:
+        example = kind(**{name: _anything(field) for name, field in kind.__annotations__.items()})
+        beginning = example.describe().partition(":")[0] + ":"
+        assert f"`{beginning}`" in documented, beginning
+
+
+def _anything(kind: object) -> Any:
+    return {int: 1, float: 1.0, str: "x"}[kind] if isinstance(kind, type) else 1
+
+
+# Logs
+
+
+def test_every_log_event_is_documented_with_its_levels_and_fields() -> None:
+    documented = {
+        row[0]: (set(row[1].split(", ")), set(filter(None, row[2].split(", "))))
+        for heading in ("### The life of a function", "### The life of an execution", "### The platform")
+        for row in rows(DOCS / "operating.md", heading)
+    }
+    assert documented == _emitted()
+
+
+def test_every_promised_event_is_emitted() -> None:
+    assert set(PROMISED_EVENTS) <= set(_emitted())
+
+
+def _emitted() -> dict[str, tuple[set[str], set[str]]]:
+    """Every event of the source: its levels, its fields."""
+    events: dict[str, tuple[set[str], set[str]]] = defaultdict(lambda: (set(), set()))
+    for path in SOURCE.rglob("*.py"):
+        for call in ast.walk(ast.parse(path.read_text())):
+            if isinstance(call, ast.Call) and _is_log(call.func):
+                for event in _events_of(call.args[0]):
+                    levels, fields = events[event]
+                    levels.add(call.func.attr)  # type: ignore[attr-defined] # _is_log has looked
+                    fields |= {word.arg or "" for word in call.keywords}
+    # structlog renders the traceback of exc_info under this name.
+    return {
+        event: (levels, {"exception" if field == "exc_info" else field for field in fields})
+        for event, (levels, fields) in events.items()
+    }
+
+
+def _is_log(function: ast.expr) -> bool:
+    return (
+        isinstance(function, ast.Attribute)
+        and isinstance(function.value, ast.Name)
+        and function.value.id in ("log", "_log")
+    )
+
+
+def _events_of(event: ast.expr) -> list[str]:
+    if isinstance(event, ast.Constant):
+        return [str(event.value)]
+    # The one computed name: a part's failure.
+    assert ast.unparse(event) == "f'{part}.failed'", ast.unparse(event)
+    return ["serve.failed", "api.failed", "compiler.failed"]
+
+
+# Commands and operations
+
+
+def test_every_command_has_its_place_in_a_document_with_all_its_options() -> None:
+    group = typer.main.get_command(app)
+    for name, command in group.commands.items():  # type: ignore[attr-defined] # typer's own kind of group
+        text = _about(name)
+        for parameter in command.params:
+            for option in parameter.opts:
+                if option.startswith("--"):
+                    assert f"`{option}`" in text or f"{option} " in text or f"{option}\n" in text, f"{name} {option}"
+
+
+def _about(command: str) -> str:
+    client = (DOCS / "command-line.md").read_text()
+    for section in re.split(r"^## ", client, flags=re.MULTILINE)[1:]:
+        if re.match(rf"pnil {command}\b", section):
+            return section
+    operating = (DOCS / "operating.md").read_text()
+    assert f"`pnil {command}`" in operating or f"$ pnil {command} " in operating, f"pnil {command} is not documented"
+    return operating
+
+
+def test_every_operation_has_a_heading() -> None:
+    headings = re.findall(r"^### ([A-Z]+ /\S*)", prose(DOCS / "http-api.md"), flags=re.MULTILINE)
+    assert sorted(headings) == sorted([f"{each.method} {each.path}" for each in OPERATIONS] + ["GET /openapi.json"])
+
+
+# Links
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
+def test_every_relative_link_leads_somewhere(path: Path) -> None:
+    for link in links(path):
+        if link.startswith("https://"):
+            continue
+        target, _, anchor = link.partition("#")
+        leads_to = (path.parent / target).resolve() if target else path
+        assert leads_to.exists(), link
+        assert not anchor or anchor in anchors(leads_to), link
+
+
+def test_every_document_is_reached_from_the_readme() -> None:
+    reached: set[Path] = set()
+    waiting = [ROOT / "README.md", ROOT / "CHANGELOG.md"]
+    while waiting:
+        path = waiting.pop()
+        reached.add(path)
+        targets = [(path.parent / link.partition("#")[0]).resolve() for link in links(path)]
+        found = [each for target in targets for each in (target.glob("*.md") if target.is_dir() else [target])]
+        waiting += [each for each in found if each.suffix == ".md" and each not in reached]
+    assert set(DOCUMENTS) <= reached
+
+
+# The map of the code
+
+
+def test_the_tree_lists_exactly_the_files_there_are() -> None:
+    ignored = ("__pycache__", ".pyc")
+    there = {
+        path.relative_to(SOURCE.parent).as_posix() + ("/" if path.is_dir() else "")
+        for path in (SOURCE, *SOURCE.rglob("*"))
+        if not any(part in path.as_posix() for part in ignored)
+    }
+    assert set(_tree()) == there
+
+
+def _tree() -> Iterator[str]:
+    text = next(block.text for block in blocks(ROOT / "ARCHITECTURE.md") if block.text.startswith("src/projectnil/"))
+    above: list[str] = []
+    for line in filter(str.strip, text.splitlines()):
+        depth = (len(line) - len(line.lstrip())) // 2
+        name = line.split()[0].removeprefix("src/")
+        above[depth:] = [name.removesuffix("/")]
+        yield "/".join(above) + ("/" if name.endswith("/") else "")
+
+
+def test_every_function_on_the_main_paths_exists() -> None:
+    named = re.findall(r"\b([\w/]+\.py):([\w.]+)", (ROOT / "ARCHITECTURE.md").read_text())
+    assert len(named) > 20
+    for file, function in named:
+        assert function in _defined(SOURCE / file), f"{file}:{function}"
+
+
+def _defined(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+        if isinstance(node, ast.ClassDef):
+            methods = [each for each in node.body if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)]
+            names |= {f"{node.name}.{method.name}" for method in methods}
+    return names
+
+
+def test_the_layers_are_those_that_the_import_contract_holds() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    layers = next(contract["layers"] for contract in contracts if contract["type"] == "layers")
+    text = next(block.text for block in blocks(ROOT / "ARCHITECTURE.md") if block.text.startswith("cli\n"))
+    shown = [re.split(r" {2,}", line)[0].split(", ") for line in text.splitlines()]
+    assert [sorted(names) for names in shown] == [sorted(re.findall(r"\w+", layer)) for layer in layers]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
+def test_every_source_file_a_document_names_exists(path: Path) -> None:
+    for file in re.findall(r"`([\w/]+\.(?:py|mjs|sql))`", path.read_text()):
+        assert (SOURCE / file).exists() or list(SOURCE.rglob(file)), file
+
+
+# Decisions
+
+
+@pytest.mark.parametrize("path", sorted((DOCS / "decisions").glob("*.md")), ids=name_of)
+def test_a_decision_says_context_choice_measurement_and_consequence_on_half_a_page(path: Path) -> None:
+    text = path.read_text()
+    assert re.findall(r"^\*\*(\w+)\.\*\*", text, flags=re.MULTILINE) == [
+        "Context",
+        "Choice",
+        "Measurement",
+        "Consequence",
+    ]
+    assert text.startswith(f"# {path.name[:3]}: ")
+    assert len(text.splitlines()) <= 50
+
+
+def test_decisions_are_numbered_without_gaps() -> None:
+    numbers = [int(path.name[:3]) for path in sorted((DOCS / "decisions").glob("*.md"))]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text().splitlines()
