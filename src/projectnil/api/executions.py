@@ -1,5 +1,8 @@
 """/functions/{id}/execute and /executions"""
 
+from collections.abc import Awaitable, Callable
+from functools import partial
+
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
@@ -9,12 +12,14 @@ from projectnil.api.paging import next_link, parse_page
 from projectnil.api.parsing import decode_body, input_object, path_id, query_choice, read_body
 from projectnil.api.rendering import json_response
 from projectnil.api.schemas import ExecuteBody, execution_details, execution_item, execution_result
-from projectnil.domain.executions import ExecutionStatus
+from projectnil.domain.executions import ExecutionStatus, ExecutionSummary
 from projectnil.domain.ids import ExecutionId, FunctionId
 from projectnil.flows import catalog
 
 _decoder = msgspec.json.Decoder(ExecuteBody)
 _AROUND_INPUT_BYTES = 64 * 1024
+
+ListExecutions = Callable[..., Awaitable[list[ExecutionSummary]]]
 
 
 async def execute(request: Request) -> Response:
@@ -28,22 +33,18 @@ async def execute(request: Request) -> Response:
 
 
 async def index(request: Request) -> Response:
-    page = parse_page(request)
-    summaries = await catalog.list_executions(
-        context_of(request).pool,
-        before=ExecutionId(page.before) if page.before else None,
-        status=query_choice(request, "status", ExecutionStatus),
-        most=page.fetch,
-    )
-    items = [execution_item(summary) for summary in summaries[: page.limit]]
-    return json_response(items, headers=next_link(request, page, summaries))
+    return await _page(request, catalog.list_executions)
 
 
 async def index_of_function(request: Request) -> Response:
+    function_id = FunctionId(path_id(request, "function"))
+    return await _page(request, partial(catalog.list_executions_of, function_id=function_id))
+
+
+async def _page(request: Request, list_executions: ListExecutions) -> Response:
     page = parse_page(request)
-    summaries = await catalog.list_executions_of(
+    summaries = await list_executions(
         context_of(request).pool,
-        FunctionId(path_id(request, "function")),
         before=ExecutionId(page.before) if page.before else None,
         status=query_choice(request, "status", ExecutionStatus),
         most=page.fetch,
