@@ -15,6 +15,7 @@ import pytest
 
 from tests.support.functions import ECHO, SPIN, execute, ready, register, wait_compiled
 from tests.support.platform import PNIL, READY, environment, running_platform, start_platform
+from tests.support.postgres import Cluster
 
 
 def finish(command: list[object], timeout_s: float = 60, **settings: str) -> subprocess.CompletedProcess[str]:
@@ -172,6 +173,14 @@ async def test_the_parts_run_on_their_own_against_one_database(database_url: str
                 process.stdout.close()
         log.close()
     assert codes == [0, 0, 0, 0]
+
+
+async def test_ten_processes_that_migrate_at_once_do_it_once(cluster: Cluster) -> None:
+    async with cluster.database("template0") as url:
+        runs = [asyncio.to_thread(finish, ["migrate", "--database-url", url]) for _ in range(10)]
+        results = await asyncio.gather(*runs)
+    assert [result.returncode for result in results] == [0] * 10, [result.stderr for result in results]
+    assert sorted(result.stdout == "the database is up to date\n" for result in results) == [False] + [True] * 9
 
 
 def test_an_api_refuses_a_database_that_was_not_migrated(tmp_path: Path, data_dir: Path) -> None:
