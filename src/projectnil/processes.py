@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
+_PR_SET_DUMPABLE = 4
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -23,3 +24,11 @@ def die_with_parent(how: signal.Signals) -> Callable[[], None]:
             os._exit(1)
 
     return ask_kernel
+
+
+def hide_from_siblings() -> None:
+    """Close this process's memory and environment (/proc/PID) to other processes of the same user.
+
+    The environment may hold the database's password; a sandbox runs as the same user.
+    """
+    _libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)

@@ -155,12 +155,20 @@ def test_logs_are_shown_when_asked_for(pnil: Pnil, tmp_path: Path) -> None:
     assert (json.loads(done.stdout), done.stderr) == ({}, "seen {}\n")
 
 
-@pytest.mark.parametrize("given", ["{", "[]", "nonsense"])
+@pytest.mark.parametrize("given", ["{", "[]", "nonsense", '{"a": 1}, "input": {"b": 2}'])
 def test_an_input_that_is_not_an_object_is_an_error(pnil: Pnil, tmp_path: Path, given: str) -> None:
     pnil.json("deploy", write(tmp_path, "strict.ts", ECHO))
     done = pnil("invoke", "strict", given)
     assert (done.returncode, done.stdout) == (1, "")
-    assert "(HTTP 400)" in done.stderr
+    assert "is not valid JSON" in done.stderr or "(HTTP 400)" in done.stderr
+
+
+def test_numbers_keep_their_digits_on_the_way_in_and_out(pnil: Pnil, tmp_path: Path) -> None:
+    pnil.json("deploy", write(tmp_path, "digits.ts", ECHO))
+    for arguments in ([], ["--json"]):
+        shown = pnil("invoke", "digits", '{"a": 1e300, "b": 0.10000000000000000555}', *arguments).stdout
+        assert '"a": 1e300' in shown
+        assert '"b": 0.10000000000000000555' in shown
 
 
 def test_the_history_can_be_read(pnil: Pnil, tmp_path: Path) -> None:

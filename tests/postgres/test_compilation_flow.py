@@ -1,5 +1,6 @@
 """Flows 1, 2 and 6 over the real queues: the effect of a message and its removal are one."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -60,8 +61,9 @@ async def test_a_good_source_becomes_ready_with_its_binary(pool: Pool) -> None:
     assert await lengths(pool) == (0, 1)
     applied = await apply_one(pool)
     assert applied == results.Applied(function.id, FunctionStatus.READY)
-    sha256 = await catalog.get_module_name(pool, function.id)
-    assert await catalog.get_module(pool, function.id, sha256) == WASM + b"good"
+    module = await catalog.get_module(pool, function.id)
+    assert module.wasm == WASM + b"good"
+    assert module.sha256 == await catalog.get_module_name(pool, function.id)
     assert await lengths(pool) == (0, 0)
     assert await pool.fetchval("SELECT count(*) FROM pgmq.a_compilation_jobs") == 1
 
@@ -74,27 +76,71 @@ async def test_a_bad_source_becomes_failed_with_the_compilers_message(pool: Pool
     assert (details.status, details.compile_error) == (FunctionStatus.FAILED, "no good")
 
 
-async def test_an_infrastructure_failure_leaves_the_job_to_reappear(pool: Pool) -> None:
+async def test_an_infrastructure_failure_leaves_the_job_to_reappear_however_often(pool: Pool) -> None:
     function = await registration.register(pool, new("break"))
-    await compile_one(pool)
-    assert await lengths(pool) == (1, 0)
-    assert await status(pool, function) is FunctionStatus.COMPILING
-    await reappear(pool, JOBS_QUEUE)
+    for _ in range(6):
+        assert await compile_one(pool)
+        assert await lengths(pool) == (1, 0)
+        assert await status(pool, function) is FunctionStatus.COMPILING
+        assert not await compile_one(pool), "it is hidden for a while"
+        await reappear(pool, JOBS_QUEUE)
+    assert await pool.fetchval("SELECT read_ct FROM pgmq.q_compilation_jobs") == 0
+
+
+async def test_a_compiler_that_is_stopped_hands_its_job_back_at_once(pool: Pool) -> None:
+    await registration.register(pool, new("good"))
+    compiling = asyncio.Event()
+
+    async def for_ever() -> None:
+        compiling.set()
+        await asyncio.sleep(60)
+
+    stopped = asyncio.create_task(compile_one(pool, FakeToolchain(during=for_ever)))
+    await compiling.wait()
+    stopped.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stopped
+    assert await pool.fetchval("SELECT read_ct FROM pgmq.q_compilation_jobs") == 0
     assert await compile_one(pool)
 
 
+class Killed(BaseException):
+    """Stands for the end of the compiler's process: nothing of the flow runs after it."""
+
+
 async def test_a_source_that_keeps_killing_its_compiler_is_answered_and_not_tried_again(pool: Pool) -> None:
-    function = await registration.register(pool, new("break"))
-    toolchain = FakeToolchain()
-    for _ in range(4):
-        await compile_one(pool, toolchain)
+    def die() -> None:
+        raise Killed
+
+    function = await registration.register(pool, new("deadly"))
+    toolchain = FakeToolchain(during=die)
+    for _ in range(3):
+        with pytest.raises(Killed):
+            await compile_one(pool, toolchain)
         await reappear(pool, JOBS_QUEUE)
+    assert await compile_one(pool, toolchain)
     assert len(toolchain.compiled) == 3
     await apply_one(pool)
     details = await catalog.get_function(pool, function.id)
     assert details.status is FunctionStatus.FAILED
     assert details.compile_error is not None
-    assert "stopped 3 times" in details.compile_error
+    assert "died 3 times" in details.compile_error
+    assert await lengths(pool) == (0, 0)
+
+
+@pytest.mark.parametrize("revision", [99_999_999_999, 0, -1])
+async def test_a_revision_that_no_row_can_have_does_not_stop_the_queues(pool: Pool, revision: int) -> None:
+    function = await registration.register(pool, new())
+    message = {"functionId": str(function.id), "revision": revision}
+    job = json.dumps({**message, "language": "assemblyscript", "source": "s"})
+    await pool.execute("SELECT pgmq.send('compilation_jobs', $1::jsonb)", job)
+    result = json.dumps({**message, "success": True, "wasmBinary": "AA=="})
+    await pool.execute("SELECT pgmq.send('compilation_results', $1::jsonb)", result)
+    assert await apply_one(pool) == results.Applied(None, None)
+    assert await compile_one(pool)
+    assert await compile_one(pool)
+    await apply_one(pool)
+    assert await status(pool, function) is FunctionStatus.READY
     assert await lengths(pool) == (0, 0)
 
 

@@ -100,7 +100,7 @@ async def test_one_row_that_postgres_cannot_hold_does_not_fail_the_others_of_its
     async def finish(conn: Connection, batch: object) -> list[datetime | None]:
         return await executions.finish(conn, batch)  # type: ignore[arg-type]
 
-    coalescer: Coalescer[FinishedExecution, datetime | None] = Coalescer(pool, finish)
+    coalescer: Coalescer[FinishedExecution, datetime | None] = Coalescer(pool, finish, lambda _: 1)
     outputs = ["1", '"\\u0000"', "3"]
     outcomes = await asyncio.gather(
         *(coalescer.submit(completed(row.id, output)) for row, output in zip(rows, outputs, strict=True)),

@@ -7,8 +7,10 @@ import subprocess
 import asyncpg
 import pytest
 
+from projectnil.domain.errors import PlatformUnavailable
 from projectnil.postgres.connections import connect
 from projectnil.postgres.embedded import _binaries
+from projectnil.postgres.migrations import runner
 from projectnil.postgres.migrations.changelog import read_changelog
 from projectnil.postgres.migrations.runner import migrate, pending_changesets
 from tests.support.postgres import Cluster
@@ -72,15 +74,25 @@ async def test_a_database_that_liquibase_migrated_is_recognised(cluster: Cluster
         await conn.close()
 
 
-async def test_migration_waits_for_a_liquibase_that_holds_its_lock_row(cluster: Cluster) -> None:
+async def test_migration_waits_while_liquibase_holds_its_lock(cluster: Cluster) -> None:
     async with cluster.database() as url:
         liquibase = await connect(url)
-        held = liquibase.transaction()
-        await held.start()
-        await liquibase.execute("UPDATE databasechangeloglock SET locked = true WHERE id = 1")
+        await liquibase.execute("UPDATE databasechangeloglock SET locked = true, lockedby = 'ci-host' WHERE id = 1")
         waiting = asyncio.create_task(_migrate(url))
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(1)
         assert not waiting.done()
-        await held.rollback()
+        await liquibase.execute("UPDATE databasechangeloglock SET locked = false, lockedby = NULL WHERE id = 1")
         assert await waiting == []
+        await liquibase.close()
+
+
+async def test_a_lock_that_liquibase_left_behind_is_an_error_that_names_its_holder(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "_LIQUIBASE_PATIENCE_S", 0.1)
+    async with cluster.database() as url:
+        liquibase = await connect(url)
+        await liquibase.execute("UPDATE databasechangeloglock SET locked = true, lockedby = 'ci-host' WHERE id = 1")
+        with pytest.raises(PlatformUnavailable, match="locked the schema for ci-host"):
+            await _migrate(url)
         await liquibase.close()

@@ -8,7 +8,7 @@ import pytest
 # Gives up what a sandbox process gives up, then tries everything an escaped guest might.
 ESCAPE = """
 import ctypes, errno, json, os, signal, socket, subprocess, sys, threading
-from projectnil.sandbox.hardening import give_up_privileges
+from projectnil.sandbox.hardening import drop_capabilities, give_up_privileges
 
 go = threading.Event()
 elsewhere = {}
@@ -21,8 +21,9 @@ def attempt(results, name, action):
     except OSError as error:
         results[name] = error.errno
 
+refused = drop_capabilities()
 thread.start()
-refused = give_up_privileges()
+refused += give_up_privileges()
 results = {}
 attempt(results, "read", lambda: open("/proc/self/status").close())
 attempt(results, "write", lambda: open(sys.argv[1] + "/new", "w"))
@@ -52,3 +53,29 @@ def test_a_hardened_process_can_read_and_nothing_more(tmp_path_factory: pytest.T
     assert answer["here"].pop("read") == 0
     assert set(answer["here"].values()) == {errno.EPERM}, answer["here"]
     assert [path.name for path in folder.iterdir()] == ["kept"]
+
+
+PARENT = """
+import subprocess, sys
+from projectnil.processes import hide_from_siblings
+hide_from_siblings()
+sys.exit(subprocess.run([sys.executable, "-c", sys.argv[1]]).returncode)
+"""
+LOOK = """
+import os, sys
+from projectnil.sandbox.hardening import drop_capabilities, give_up_privileges
+refused = drop_capabilities() + give_up_privileges()
+for what in ("environ", "mem", "maps"):
+    try:
+        open(f"/proc/{os.getppid()}/{what}", "rb").read(1)
+        sys.exit(f"could read {what}")
+    except PermissionError:
+        pass
+sys.exit(refused)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+def test_a_sandbox_cannot_look_into_the_process_that_holds_the_databases_password() -> None:
+    run = subprocess.run([sys.executable, "-c", PARENT, LOOK], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stderr.strip()) == (0, "")

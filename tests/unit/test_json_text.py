@@ -45,6 +45,7 @@ def test_any_value_without_nul_and_lone_surrogates_is_accepted(value: Any, escap
         (b'{"a":' + b"9" * 1001 + b"}", "more than 1000 digits"),
         (b"[" * (DEPTH + 1) + b"]" * (DEPTH + 1), f"nested deeper than {DEPTH} levels"),
         (b"[" * 100_000, "nested deeper"),
+        (b"[" + b"1e399," * 1000 + b"1]", "399,000 digits long when written out"),
     ],
 )
 def test_what_cannot_be_stored_is_refused_and_says_why(text: bytes, problem: str) -> None:
@@ -60,8 +61,15 @@ def test_what_cannot_be_stored_is_refused_and_says_why(text: bytes, problem: str
         b'{"a":"1e999"}',
         b'{"a":"' + b"[" * 1000 + b'"}',
         b"[" * DEPTH + b"]" * DEPTH,
+        b"[" + b"1.5e-10," * 10_000 + b"1]",
         b'{"a":1e400,"b":' + b"9" * 1000 + b"}",
     ],
 )
 def test_what_only_looks_unstorable_is_accepted(text: bytes) -> None:
     check_json_text(text)
+
+
+def test_malformed_text_is_refused_without_going_over_it_again_and_again() -> None:
+    # Quadratic work on this much text would outlast any patience; linear work is not noticed.
+    with pytest.raises(UnstorableJson):
+        check_json_text(b'{"z":' + b"[" * 300 + b'"' + b'\\"' * 3_000_000)

@@ -117,5 +117,6 @@ PROBLEMS: dict[str, tuple[str, dict[str, Any]]] = {
     "unavailable": ("the database is not available; try again", {}),
     "path-not-found": ("there is nothing at /function; /docs lists every path", {}),
     "method-not-allowed": ("PATCH is not a method of /functions; it has GET, HEAD, POST", {}),
+    "malformed-request": ("the request could not be read: it is not HTTP/1.1", {}),
     "internal": ("an unexpected error; the log has it under request 019aa5c6-1b2c-7d3e-8f40-5a6b7c8d9e0f", {}),
 }

@@ -9,7 +9,7 @@ from projectnil.api.paging import next_link, parse_page
 from projectnil.api.parsing import decode_body, path_id, query_choice, query_text, read_body
 from projectnil.api.rendering import json_response
 from projectnil.api.schemas import FunctionBody, function_created, function_details, function_item
-from projectnil.domain.functions import FunctionStatus, NewFunction, check_new_function
+from projectnil.domain.functions import FunctionStatus, ModuleSha256, NewFunction, check_new_function
 from projectnil.domain.ids import FunctionId
 from projectnil.flows import catalog, registration
 
@@ -60,12 +60,20 @@ async def index(request: Request) -> Response:
 async def wasm(request: Request) -> Response:
     pool = context_of(request).pool
     function_id = _function_id(request)
-    sha256 = await catalog.get_module_name(pool, function_id)
-    headers = {"ETag": f'"{sha256}"', "Cache-Control": "no-cache"}
-    if _matches(request.headers.get("if-none-match", ""), headers["ETag"]):
-        return Response(status_code=304, headers=headers)
-    module = await catalog.get_module(pool, function_id, sha256)
-    return Response(module, headers=headers, media_type="application/wasm")
+    known = request.headers.get("if-none-match", "")
+    tag = _tag(await catalog.get_module_name(pool, function_id)) if known else ""
+    if tag and _matches(known, tag):
+        return Response(status_code=304, headers=_module_headers(tag))
+    module = await catalog.get_module(pool, function_id)
+    return Response(module.wasm, headers=_module_headers(_tag(module.sha256)), media_type="application/wasm")
+
+
+def _tag(sha256: ModuleSha256) -> str:
+    return f'"{sha256}"'
+
+
+def _module_headers(tag: str) -> dict[str, str]:
+    return {"ETag": tag, "Cache-Control": "no-cache"}
 
 
 def _matches(if_none_match: str, etag: str) -> bool:

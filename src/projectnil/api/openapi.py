@@ -41,7 +41,13 @@ def openapi_document(operations: Sequence[Operation]) -> Json:
 
 def problem_kinds() -> list[Kind]:
     """Every kind of problem there is."""
-    return [*KINDS.values(), problems.PATH_NOT_FOUND, problems.METHOD_NOT_ALLOWED, problems.INTERNAL]
+    return [
+        *KINDS.values(),
+        problems.PATH_NOT_FOUND,
+        problems.METHOD_NOT_ALLOWED,
+        problems.MALFORMED_REQUEST,
+        problems.INTERNAL,
+    ]
 
 
 def problem_example(kind: Kind, path: str) -> Json:

@@ -7,8 +7,9 @@ from http import HTTPStatus
 import msgspec
 import structlog
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from uuid_utils.compat import uuid7
 
 from projectnil.domain import errors
 from projectnil.postgres.errors import CONNECTION_ERRORS
@@ -61,7 +62,9 @@ KINDS: Mapping[type[Exception], Kind] = {
 }
 PATH_NOT_FOUND = Kind("path-not-found", HTTPStatus.NOT_FOUND, "No such path")
 METHOD_NOT_ALLOWED = Kind("method-not-allowed", HTTPStatus.METHOD_NOT_ALLOWED, "The path has no such method")
+MALFORMED_REQUEST = Kind("malformed-request", HTTPStatus.BAD_REQUEST, "The request is not HTTP")
 INTERNAL = Kind("internal", HTTPStatus.INTERNAL_SERVER_ERROR, "The platform failed")
+OTHER_KINDS = (PATH_NOT_FOUND, METHOD_NOT_ALLOWED, MALFORMED_REQUEST, INTERNAL)
 
 _RETRY_AFTER_S = 1
 
@@ -92,6 +95,11 @@ def http_error_response(request: Request, error: Exception) -> Response:
     return _response(request, PATH_NOT_FOUND, detail, {}, error)
 
 
+def client_gone_response(_: Request, __: Exception) -> Response:
+    """The answer to a client that went away while it sent its request; nobody reads it."""
+    return Response(status_code=HTTPStatus.BAD_REQUEST)
+
+
 def internal_error_response(request: Request, error: Exception) -> Response:
     """The answer to a surprise. What it was goes to the log, not to the client."""
     log.error("api.internal_error", requestId=request_id(request), path=request.url.path, exc_info=error)
@@ -108,28 +116,39 @@ def request_id(request: Request) -> str:
 
 HANDLERS = {
     HTTPException: http_error_response,
+    ClientDisconnect: client_gone_response,
     **dict.fromkeys(KINDS, platform_error_response),
     **dict.fromkeys(CONNECTION_ERRORS, database_error_response),
     Exception: internal_error_response,
 }
 
 
+def malformed_request_problem() -> bytes:
+    """The body of the answer to bytes that are not an HTTP request, of which therefore nothing is known."""
+    detail = "the request could not be read: it is not HTTP/1.1"
+    return msgspec.json.encode(_problem(MALFORMED_REQUEST, detail, "", str(uuid7())))
+
+
 def _response(request: Request, kind: Kind, detail: str, headers: Mapping[str, str], error: Exception) -> Response:
+    problem = _problem(kind, detail, request.url.path, request_id(request), error)
+    return Response(
+        msgspec.json.encode(problem), status_code=kind.status.value, headers=dict(headers), media_type=MEDIA_TYPE
+    )
+
+
+def _problem(kind: Kind, detail: str, instance: str, identifier: str, error: Exception | None = None) -> Problem:
     execution_id = getattr(error, "execution_id", None)
-    problem = Problem(
+    return Problem(
         type=f"/docs#{kind.name}",
         title=kind.title,
         status=kind.status.value,
         detail=detail,
-        instance=request.url.path,
+        instance=instance,
         timestamp=datetime.now(UTC),
         error=kind.status.phrase,
         message=detail,
-        request_id=request_id(request),
+        request_id=identifier,
         field=getattr(error, "field", None),
         supported=getattr(error, "supported", None),
         execution_id=str(execution_id) if execution_id else None,
-    )
-    return Response(
-        msgspec.json.encode(problem), status_code=kind.status.value, headers=dict(headers), media_type=MEDIA_TYPE
     )

@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from projectnil.api import examples, executions, functions, health, schemas
 from projectnil.domain import errors
@@ -238,23 +239,21 @@ def make_routes(operations: Sequence[Operation]) -> list[Route]:
     handlers: dict[str, dict[str, Handler]] = defaultdict(dict)
     for operation in operations:
         handlers[operation.path][operation.method] = operation.handler
-    return [Route(path, _dispatch(by_method), methods=_ALL_METHODS) for path, by_method in handlers.items()]
+    return [Route(path, _Methods(by_method)) for path, by_method in handlers.items()]
 
 
-# The router lets every method through, so that `_dispatch` can tell in one place which ones a path has.
-_ALL_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"]
+class _Methods:
+    """The methods of one path. An application of its own to the router, which therefore lets every method through."""
 
+    def __init__(self, by_method: dict[str, Handler]) -> None:
+        self._handlers = dict(by_method)
+        if "GET" in by_method:
+            self._handlers["HEAD"] = by_method["GET"]
 
-def _dispatch(by_method: dict[str, Handler]) -> Handler:
-    handlers = dict(by_method)
-    if "GET" in handlers:
-        handlers["HEAD"] = handlers["GET"]
-    allowed = ", ".join(sorted(handlers))
-
-    async def dispatch(request: Request) -> Response:
-        handler = handlers.get(request.method)
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        handler = self._handlers.get(request.method)
         if handler is None:
-            raise HTTPException(405, headers={"Allow": allowed})
-        return await handler(request)
-
-    return dispatch
+            raise HTTPException(405, headers={"Allow": ", ".join(sorted(self._handlers))})
+        response = await handler(request)
+        await response(scope, receive, send)

@@ -11,12 +11,15 @@ import uvicorn
 
 from projectnil.api.app import Application, make_app
 from projectnil.api.context import ApiContext
+from projectnil.bootstrap.connections import UPKEEP_CONNECTIONS
+from projectnil.bootstrap.http_protocol import HttpProtocol
 from projectnil.bootstrap.signals import stop_requested
 from projectnil.config import Settings
 from projectnil.domain.errors import PlatformUnavailable
 from projectnil.domain.ids import new_node_id
 from projectnil.flows import recovery, retention
 from projectnil.flows.execution import Executor
+from projectnil.flows.ledger import Ledger
 from projectnil.postgres.connections import Pool, open_pool
 from projectnil.postgres.migrations.runner import pending_changesets
 from projectnil.sandbox.pool import SandboxPool
@@ -28,7 +31,6 @@ log = structlog.get_logger()
 
 # Every execution has its outcome by then; only answers are still on their way.
 _FLUSH_S = 1
-_UPKEEP_CONNECTIONS = 2
 
 
 async def run_api(settings: Settings, database_url: str, listener: socket.socket, on_ready: Callable[[], None]) -> None:
@@ -38,13 +40,14 @@ async def run_api(settings: Settings, database_url: str, listener: socket.socket
     """
     async with (
         _pool(database_url, settings.database_connections) as pool,
-        _pool(database_url, _UPKEEP_CONNECTIONS) as upkeep_pool,
+        _pool(database_url, UPKEEP_CONNECTIONS) as upkeep_pool,
     ):
         await _check_schema(pool)
-        async with _executor(settings, pool, upkeep_pool) as (sandbox, executor):
+        ledger = Ledger(pool, upkeep_pool, new_node_id(), settings.lease_s)
+        async with _executor(settings, pool, ledger) as (sandbox, executor):
             app = make_app(ApiContext(settings, pool, sandbox, executor))
             loops = [
-                forever("lease", lambda: renew_lease(executor, settings.lease_s)),
+                forever("lease", lambda: renew_lease(ledger, settings.lease_s)),
                 forever("recovery", lambda: recover(upkeep_pool, settings.lease_s)),
                 forever("partitions", lambda: keep_partitions(upkeep_pool, settings.retention_days)),
                 forever(
@@ -76,7 +79,7 @@ async def _check_schema(pool: Pool) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _executor(settings: Settings, pool: Pool, upkeep_pool: Pool) -> AsyncIterator[tuple[SandboxPool, Executor]]:
+async def _executor(settings: Settings, pool: Pool, ledger: Ledger) -> AsyncIterator[tuple[SandboxPool, Executor]]:
     sandbox = SandboxPool(
         settings.limits,
         settings.module_cache_dir,
@@ -84,17 +87,17 @@ async def _executor(settings: Settings, pool: Pool, upkeep_pool: Pool) -> AsyncI
         max_processes=settings.sandbox_max_processes,
         idle_s=settings.sandbox_idle_s,
     )
-    executor = Executor(pool, upkeep_pool, sandbox, new_node_id(), settings.lease_s)
+    executor = Executor(pool, sandbox, ledger)
     await sandbox.start()
     try:
-        await executor.renew_lease()
+        await ledger.renew_lease()
         await retention.ensure_partitions(pool)
         await recovery.recover(pool)
         yield sandbox, executor
     finally:
         await executor.stop(0)
         with contextlib.suppress(*DATABASE_TROUBLE):
-            await executor.end_lease()
+            await ledger.end_lease()
 
 
 async def _serve(
@@ -109,6 +112,7 @@ async def _serve(
     server = _Server(
         uvicorn.Config(
             app,
+            http=HttpProtocol,
             log_config=None,
             access_log=False,
             lifespan="off",

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import structlog
 
+from projectnil.bootstrap.connections import compiler_connections
 from projectnil.bootstrap.signals import stop_requested
 from projectnil.compiler.registry import toolchains
 from projectnil.config import Settings
@@ -20,9 +21,7 @@ async def run_compiler(settings: Settings, database_url: str, on_ready: Callable
 
     Raises PlatformUnavailable when the database is gone: the supervisor starts it again.
     """
-    # A job is compiled with no connection held; each worker needs one at a time, and one more extends its job.
-    connections = 2 * settings.compiler_processes + 3
-    pool = await open_pool(database_url, connections)
+    pool = await open_pool(database_url, compiler_connections(settings))
     try:
         service = CompilerService(settings, pool, database_url, toolchains(settings))
         running = asyncio.create_task(service.run(on_ready))

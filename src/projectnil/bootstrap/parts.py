@@ -12,6 +12,7 @@ import uvloop
 from projectnil.bootstrap.logs import configure_logs
 from projectnil.config import Settings
 from projectnil.domain.errors import PlatformError
+from projectnil.processes import hide_from_siblings
 
 log = structlog.get_logger()
 
@@ -19,6 +20,7 @@ log = structlog.get_logger()
 def run_part(part: str, settings: Settings, listener: socket.socket | None, on_ready: Callable[[], None]) -> int:
     """Run `api` or `compiler` until it is stopped; returns the exit code."""
     configure_logs(settings, part)
+    hide_from_siblings()
     # uvloop is for the api, whose speed matters; it cannot start a process as another user.
     run = uvloop.run if part == "api" else asyncio.run
     return run_to_exit_code(_part(part, settings, listener, on_ready), part, run)

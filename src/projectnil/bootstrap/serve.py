@@ -12,13 +12,14 @@ import msgspec
 import structlog
 
 from projectnil.bootstrap.child import child_environment
+from projectnil.bootstrap.connections import API_EXTRA_CONNECTIONS, compiler_connections
 from projectnil.bootstrap.data_dir import locked
 from projectnil.bootstrap.migration import migrate_database
 from projectnil.bootstrap.signals import stop_requested
 from projectnil.bootstrap.sockets import listen, url_of
 from projectnil.config import Settings
 from projectnil.domain.errors import PlatformUnavailable
-from projectnil.postgres.embedded import EmbeddedPostgres
+from projectnil.postgres.embedded import MAX_CONNECTIONS, EmbeddedPostgres
 from projectnil.processes import die_with_parent
 
 log = structlog.get_logger()
@@ -176,12 +177,18 @@ async def _database(settings: Settings) -> AsyncIterator[tuple[str, EmbeddedPost
     if settings.database_url is not None:
         yield settings.database_url, None
         return
-    embedded = EmbeddedPostgres(settings.data_dir)
+    embedded = EmbeddedPostgres(settings.data_dir, max(MAX_CONNECTIONS, _connections(settings)))
     try:
         await embedded.start()
         yield embedded.url, embedded
     finally:
         await embedded.stop()
+
+
+def _connections(settings: Settings) -> int:
+    """How many connections all processes may open, and some for people who look inside."""
+    for_api = settings.workers * (settings.database_connections + API_EXTRA_CONNECTIONS)
+    return for_api + compiler_connections(settings) + 20
 
 
 def _with_database(settings: Settings, database_url: str) -> Settings:

@@ -7,8 +7,10 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
+import msgspec
 
 from projectnil.domain.ids import parse_id
+from projectnil.domain.json_text import UnstorableJson, check_json_text
 
 Json = dict[str, Any]
 
@@ -86,16 +88,27 @@ class Client:
         details: Json = self.get(f"/functions/{quote(function_id)}")
         return details
 
-    def execute(self, function_id: str, input_json: str) -> Json:
-        """input_json goes as it was typed: numbers keep their digits."""
-        body = f'{{"input":{input_json}}}'.encode()
-        result: Json = self._call("POST", f"/functions/{quote(function_id)}/execute", content=body)
-        return result
+    def execute(self, function_id: str, input_json: str) -> "Executed":
+        """input_json goes as it was typed, and the output comes as it was sent: numbers keep their digits."""
+        given = input_json.encode("utf-8", "surrogateescape")
+        try:
+            check_json_text(given)
+        except UnstorableJson as error:
+            raise CommandFailed(f"the input is not valid JSON: {error}") from None
+        answer = self._send("POST", f"/functions/{quote(function_id)}/execute", content=b'{"input":%b}' % given)
+        return Executed(answer.content)
 
     def delete(self, function_id: str) -> None:
         self._call("DELETE", f"/functions/{quote(function_id)}")
 
     def _call(self, method: str, path: str, **arguments: Any) -> Any:
+        response = self._send(method, path, **arguments)
+        try:
+            return response.json() if response.content else None
+        except ValueError:
+            raise CommandFailed(f"what answers at {self._url} is not projectnil: {response.text[:200]!r}") from None
+
+    def _send(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         try:
             response = self._http.request(method, path, **arguments)
         except httpx.ConnectError:
@@ -106,9 +119,24 @@ class Client:
             raise CommandFailed(f"{self._url} did not answer within {_TIMEOUT_S:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise CommandFailed(f"{self._url}: {error}") from None
-        if response.is_error:
+        if not response.is_success:
             raise CommandFailed(_problem(response))
-        return response.json() if response.content else None
+        return response
+
+
+class Executed:
+    """The answer to an execution. text: all of it, output: what the function returned; both as JSON to read."""
+
+    def __init__(self, answer: bytes) -> None:
+        try:
+            parts = msgspec.json.decode(answer, type=dict[str, msgspec.Raw])
+            self.id = msgspec.json.decode(parts["id"], type=str)
+            self.failed = msgspec.json.decode(parts["status"], type=str) == "FAILED"
+            self.error_message = msgspec.json.decode(parts["errorMessage"], type=str | None)
+            self.output = msgspec.json.format(bytes(parts["output"]), indent=2).decode()
+            self.text = msgspec.json.format(answer, indent=2).decode()
+        except (msgspec.MsgspecError, KeyError) as error:
+            raise CommandFailed(f"the answer to the execution cannot be read: {error}") from None
 
 
 def _problem(response: httpx.Response) -> str:

@@ -65,16 +65,15 @@ def invoke(
     given = sys.stdin.read() if input_json == "-" else input_json
     with _client(url) as client:
         result = client.execute(client.find(function), given.strip() or "{}")
-        failed = result["status"] == "FAILED"
-        recorded = client.get(f"/executions/{result['id']}") if logs or failed else {}
+        recorded = client.get(f"/executions/{result.id}") if logs or result.failed else {}
     output.print_logs(recorded.get("logs"))
     if as_json:
-        output.print_json(result)
-    elif failed:
-        output.print_failure(result["errorMessage"])
+        output.print_text(result.text)
+    elif result.failed:
+        output.print_failure(result.error_message or "")
     else:
-        output.print_json(result["output"])
-    if failed:
+        output.print_text(result.output)
+    if result.failed:
         raise typer.Exit(1)
 
 

@@ -29,7 +29,12 @@ _COLOURS = {"READY": "green", "COMPLETED": "green", "FAILED": "red", "RUNNING": 
 
 def print_json(value: Any) -> None:
     """For scripts: one JSON document on standard output."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    print_text(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def print_text(text: str) -> None:
+    """Text that is not to be coloured, wrapped or read as markup."""
+    sys.stdout.write(text + "\n")
 
 
 def status_text(status: str) -> str:

@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from typing import TypeVar
+from typing import Annotated, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -14,6 +14,9 @@ RESULTS_QUEUE = "compilation_results"
 
 Message = TypeVar("Message")
 
+# What the column can hold.
+Revision = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
+
 
 class CompilationJob(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A message of `compilation_jobs`. Extra fields are ignored. revision is None from a sender that has none."""
@@ -21,7 +24,7 @@ class CompilationJob(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     function_id: UUID
     language: str
     source: str
-    revision: int | None = None
+    revision: Revision | None = None
 
 
 class CompilationResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -31,7 +34,7 @@ class CompilationResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel
     success: bool
     wasm_binary: str | None = None
     error: str | None = None
-    revision: int | None = None
+    revision: Revision | None = None
 
 
 class Compiled(msgspec.Struct, frozen=True):

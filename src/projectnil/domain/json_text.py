@@ -6,6 +6,7 @@ anything is written, with a message that says where. The same rules hold for a f
 """
 
 import re
+from itertools import accumulate
 
 import msgspec
 
@@ -14,12 +15,18 @@ NUMBER_DIGITS = 1_000
 # A short number with a large exponent is stored in few bytes and read back as that many digits.
 NUMBER_EXPONENT = 400
 
+# Numbers are read back written out; this many digits they may have in all, and so many more for each byte of text.
+EXPANDED_DIGITS = 100_000
+EXPANDED_DIGITS_PER_BYTE = 8
+
 _ESCAPE = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
+# Linear only on valid JSON, where every string ends.
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_SUSPECT_NUMBER = re.compile(rb"[eE][+-]?[0-9]{3,}|[0-9.]{%d,}" % NUMBER_DIGITS)
-_BRACKET = re.compile(rb"[\[\]{}]")
-_SUSPECT_EXPONENT = re.compile(rb"[eE][+-]?0*([0-9]{3,})")
-_SUSPECT_DIGITS = re.compile(rb"[0-9.]{%d,}" % (NUMBER_DIGITS + 1))
+_SUSPECT_NUMBER = re.compile(rb"[eE][+-]?[0-9]{2,}|[0-9.]{%d,}" % NUMBER_DIGITS)
+_EXPONENT = re.compile(rb"[eE][+-]?0*([0-9]{2,})")
+_LONG_NUMBER = re.compile(rb"[0-9.]{%d,}" % (NUMBER_DIGITS + 1))
+_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_STEP = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 
 
 class UnstorableJson(ValueError):
@@ -35,12 +42,14 @@ def check_json_text(text: bytes) -> None:
         raise UnstorableJson(f"not UTF-8: {error.reason} at byte {error.start}") from None
     if b"\\u" in text:
         _check_escapes(text)
-    if text.count(b"[") + text.count(b"{") > DEPTH:
-        _check_depth(text)
     try:
         msgspec.json.decode(text, type=msgspec.Raw)
+    except RecursionError:
+        raise UnstorableJson(f"nested deeper than {DEPTH} levels") from None
     except msgspec.DecodeError as error:
         raise UnstorableJson(_in_plain_words(error)) from None
+    if text.count(b"[") + text.count(b"{") > DEPTH:
+        _check_depth(text)
     if _SUSPECT_NUMBER.search(text):
         _check_numbers(text)
 
@@ -68,17 +77,19 @@ def _check_escapes(text: bytes) -> None:
 
 
 def _check_depth(text: bytes) -> None:
-    depth = 0
-    for bracket in _BRACKET.findall(_STRING.sub(b'""', text)):
-        depth += 1 if bracket in b"[{" else -1
-        if depth > DEPTH:
-            raise UnstorableJson(f"nested deeper than {DEPTH} levels")
+    brackets = _STRING.sub(b"", text).translate(None, _NOT_BRACKETS)
+    if max(accumulate(map(_STEP.__getitem__, brackets)), default=0) > DEPTH:
+        raise UnstorableJson(f"nested deeper than {DEPTH} levels")
 
 
 def _check_numbers(text: bytes) -> None:
     bare = _STRING.sub(b'""', text)
-    for exponent in _SUSPECT_EXPONENT.findall(bare):
+    expanded = 0
+    for exponent in _EXPONENT.findall(bare):
         if len(exponent) > 4 or int(exponent) > NUMBER_EXPONENT:
             raise UnstorableJson(f"a number's exponent is beyond {NUMBER_EXPONENT}")
-    if _SUSPECT_DIGITS.search(bare):
+        expanded += int(exponent)
+    if expanded > EXPANDED_DIGITS + EXPANDED_DIGITS_PER_BYTE * len(text):
+        raise UnstorableJson(f"its numbers with exponents would be {expanded:,} digits long when written out")
+    if _LONG_NUMBER.search(bare):
         raise UnstorableJson(f"a number has more than {NUMBER_DIGITS} digits")

@@ -6,6 +6,7 @@ from projectnil.domain.functions import Function, FunctionStatus, FunctionSummar
 from projectnil.domain.ids import ExecutionId, FunctionId
 from projectnil.postgres import executions, functions
 from projectnil.postgres.connections import Pool
+from projectnil.postgres.functions import Module
 
 
 async def get_function(pool: Pool, function_id: FunctionId) -> Function:
@@ -28,13 +29,14 @@ async def get_module_name(pool: Pool, function_id: FunctionId) -> ModuleSha256:
     return runnable.sha256
 
 
-async def get_module(pool: Pool, function_id: FunctionId, sha256: ModuleSha256) -> bytes:
-    """The module's bytes. Raises FunctionNotFound when the function is gone or has another module by now."""
+async def get_module(pool: Pool, function_id: FunctionId) -> Module:
+    """A READY function's module. Raises FunctionNotFound, FunctionNotReady."""
     async with pool.acquire() as conn:
-        wasm = await functions.get_wasm(conn, function_id, sha256)
-    if wasm is None:
-        raise FunctionNotFound(function_id)
-    return wasm
+        module = await functions.get_module(conn, function_id)
+    if module is None:
+        status = (await get_function(pool, function_id)).status
+        raise FunctionNotReady(function_id, status.value)
+    return module
 
 
 async def list_functions(

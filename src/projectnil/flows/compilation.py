@@ -62,7 +62,7 @@ async def _see_through(
         return
     log.info("job.received", functionId=str(job.function_id), revision=job.revision, reads=message.reads)
     if message.reads > max_reads:
-        died = f"the compiler stopped {message.reads - 1} times while compiling this source; it is not tried again"
+        died = f"the compiler died {message.reads - 1} times while it compiled this source, which is not tried again"
         await _answer(pool, message, job, Rejected(died))
         return
     async with transaction(pool) as conn:
@@ -76,9 +76,20 @@ async def _see_through(
         async with _kept_hidden(pool, message, visibility_s):
             outcome = await toolchain.compile(job.source)
     except PlatformUnavailable as error:
+        await _give_back(pool, message, hidden_s=visibility_s)
         log.warning("job.postponed", functionId=str(job.function_id), error=str(error))
         return
+    except asyncio.CancelledError:
+        # This compiler is told to stop; another one need not wait.
+        await asyncio.shield(_give_back(pool, message, hidden_s=0))
+        raise
     await _answer(pool, message, job, outcome)
+
+
+async def _give_back(pool: Pool, message: Message, hidden_s: float) -> None:
+    """Reads count deaths of compilers, so that a deadly source is noticed; this one was nobody's death."""
+    async with pool.acquire() as conn:
+        await queues.give_back(conn, JOBS_QUEUE, message.id, hidden_s)
 
 
 async def _decode(pool: Pool, message: Message) -> CompilationJob | None:

@@ -57,18 +57,23 @@ async def _apply(pool: Pool, message: Message) -> Applied:
 
 
 async def _mark(conn: Connection, function_id: FunctionId, result: CompilationResult) -> FunctionStatus | None:
+    match _verdict(result):
+        case bytes(wasm):
+            counts = await functions.mark_ready(conn, function_id, result.revision, wasm)
+            return FunctionStatus.READY if counts else None
+        case error:
+            counts = await functions.mark_failed(conn, function_id, result.revision, error)
+            return FunctionStatus.FAILED if counts else None
+
+
+def _verdict(result: CompilationResult) -> bytes | str:
+    """The module, or why there is none."""
     if not result.success:
-        error = _storable(result.error) or "the compiler gave no reason"
-        failed = await functions.mark_failed(conn, function_id, result.revision, error)
-        return FunctionStatus.FAILED if failed is not None else None
+        return _storable(result.error) or "the compiler gave no reason"
     try:
-        wasm = wasm_of(result)
+        return wasm_of(result)
     except InvalidInput as error:
-        problem = f"the compiler's answer cannot be used: {error}"
-        failed = await functions.mark_failed(conn, function_id, result.revision, problem)
-        return FunctionStatus.FAILED if failed is not None else None
-    ready = await functions.mark_ready(conn, function_id, result.revision, wasm)
-    return FunctionStatus.READY if ready is not None else None
+        return f"the compiler's answer cannot be used: {error}"
 
 
 def _storable(text: str | None) -> str:

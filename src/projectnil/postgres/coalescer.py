@@ -15,6 +15,7 @@ Row = TypeVar("Row")
 Answer = TypeVar("Answer")
 
 _MOST_ROWS = 256
+_MOST_BYTES = 8 * 1024 * 1024
 _TRIES_AFTER_DEADLOCK = 5
 
 
@@ -25,11 +26,13 @@ class Coalescer(Generic[Row, Answer]):
         self,
         pool: Pool,
         write: Callable[[Connection, Sequence[Row]], Awaitable[list[Answer]]],
-        writers: int = 1,
+        size_bytes: Callable[[Row], int],
     ) -> None:
+        """size_bytes: how much a row weighs; a statement carries only so much, unless one row alone is more."""
         self._pool = pool
         self._write = write
-        self._free_writers = writers
+        self._size_bytes = size_bytes
+        self._is_writing = False
         self._waiting: list[tuple[Row, asyncio.Future[Answer]]] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -37,8 +40,8 @@ class Coalescer(Generic[Row, Answer]):
         """Store one row; returns its answer once it is committed. Raises what the write of this row raised."""
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((row, future))
-        if self._free_writers:
-            self._free_writers -= 1
+        if not self._is_writing:
+            self._is_writing = True
             task = asyncio.create_task(self._write_until_empty())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -47,10 +50,20 @@ class Coalescer(Generic[Row, Answer]):
     async def _write_until_empty(self) -> None:
         try:
             while self._waiting:
-                batch, self._waiting = self._waiting[:_MOST_ROWS], self._waiting[_MOST_ROWS:]
-                await self._write_batch(batch)
+                await self._write_batch(self._next_batch())
         finally:
-            self._free_writers += 1
+            self._is_writing = False
+
+    def _next_batch(self) -> list[tuple[Row, asyncio.Future[Answer]]]:
+        size_bytes = 0
+        count = 0
+        for row, _ in self._waiting[:_MOST_ROWS]:
+            size_bytes += self._size_bytes(row)
+            if count and size_bytes > _MOST_BYTES:
+                break
+            count += 1
+        batch, self._waiting = self._waiting[:count], self._waiting[count:]
+        return batch
 
     async def _write_batch(self, batch: list[tuple[Row, asyncio.Future[Answer]]]) -> None:
         try:

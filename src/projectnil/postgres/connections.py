@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import asyncpg
 
 from projectnil.domain.errors import PlatformUnavailable
-from projectnil.postgres.errors import CONNECTION_ERRORS
+from projectnil.postgres.errors import ANY_ERROR, CONNECTION_ERRORS
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -18,16 +18,19 @@ else:
     Connection = asyncpg.Connection
     Pool = asyncpg.Pool
 
-_SESSION = {"application_name": "projectnil", "timezone": "UTC"}
 _CONNECT_TIMEOUT_S = 5.0
-_STATEMENT_TIMEOUT_S = 30.0
+STATEMENT_TIMEOUT_S = 30
+
+_SESSION = {"application_name": "projectnil", "timezone": "UTC"}
+# The server ends a statement of a pool even if its client has gone away.
+_POOL_SESSION = {**_SESSION, "statement_timeout": f"{STATEMENT_TIMEOUT_S}s"}
 
 
 async def connect(database_url: str) -> Connection:
     """One connection outside any pool. Raises PlatformUnavailable when there is no server to talk to."""
     try:
         return await asyncpg.connect(database_url, timeout=_CONNECT_TIMEOUT_S, server_settings=_SESSION)
-    except CONNECTION_ERRORS as error:
+    except (*CONNECTION_ERRORS, ANY_ERROR, ValueError) as error:
         raise PlatformUnavailable(f"cannot connect to Postgres: {error or type(error).__name__}") from error
 
 
@@ -39,10 +42,10 @@ async def open_pool(database_url: str, connections: int) -> Pool:
             min_size=1,
             max_size=connections,
             timeout=_CONNECT_TIMEOUT_S,
-            command_timeout=_STATEMENT_TIMEOUT_S,
-            server_settings=_SESSION,
+            command_timeout=STATEMENT_TIMEOUT_S,
+            server_settings=_POOL_SESSION,
         )
-    except CONNECTION_ERRORS as error:
+    except (*CONNECTION_ERRORS, ANY_ERROR, ValueError) as error:
         raise PlatformUnavailable(f"cannot connect to Postgres: {error or type(error).__name__}") from error
 
 

@@ -10,6 +10,7 @@ import os
 import pwd
 import shutil
 import signal
+import stat
 import subprocess
 import tempfile
 from hashlib import sha256
@@ -26,6 +27,7 @@ from projectnil.processes import die_with_parent
 log = structlog.get_logger()
 
 DATABASE = "projectnil"
+MAX_CONNECTIONS = 100
 _SYSTEM_USER = "projectnil"
 _SOCKET_PATH_BYTES = 107  # sockaddr_un.sun_path, less its NUL
 _LOG_BYTES = 16 * 1024 * 1024
@@ -36,7 +38,6 @@ _PREDECESSOR_TIMEOUT_S = 20.0
 _SERVER_SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
-    "max_connections": "100",
     "shared_buffers": "256MB",
     "max_wal_size": "2GB",
     "checkpoint_timeout": "15min",
@@ -49,7 +50,9 @@ _SERVER_SETTINGS = {
 class EmbeddedPostgres:
     """A Postgres server that belongs to this process and ends with it."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, max_connections: int = MAX_CONNECTIONS) -> None:
+        """data_dir: held by this process alone; two servers on one cluster would destroy it."""
+        self._max_connections = max_connections
         self._cluster = data_dir.absolute() / "postgres"
         self._log_file = data_dir.absolute() / "postgres.log"
         self._bin = _binaries()
@@ -113,7 +116,8 @@ class EmbeddedPostgres:
 
     async def _run_server(self) -> None:
         _own_folder(self._sockets, self._user)
-        settings = [f"--{name}={value}" for name, value in _SERVER_SETTINGS.items()]
+        wanted = {**_SERVER_SETTINGS, "max_connections": self._max_connections}
+        settings = [f"--{name}={value}" for name, value in wanted.items()]
         self._trim_log()
         clock = asyncio.get_running_loop().time
         deadline = clock() + _START_TIMEOUT_S
@@ -129,10 +133,25 @@ class EmbeddedPostgres:
             await asyncio.sleep(0.02)
 
     async def _spawn_server(self, settings: list[str]) -> asyncio.subprocess.Process:
+        self._remove_stale_lock()
         return await self._spawn("postgres", "-D", str(self._cluster), "-k", str(self._sockets), *settings)
 
     def _is_locked(self) -> bool:
         return (self._cluster / "postmaster.pid").exists()
+
+    def _remove_stale_lock(self) -> None:
+        """After a crash the lock file may name a process that is now another program's, which Postgres would heed."""
+        lock = self._cluster / "postmaster.pid"
+        try:
+            pid = int(lock.read_text().splitlines()[0])
+        except (FileNotFoundError, IndexError, ValueError):
+            return
+        try:
+            is_postgres = Path(f"/proc/{pid}/exe").readlink().name == "postgres"
+        except OSError:
+            is_postgres = False
+        if not is_postgres:
+            lock.unlink()
 
     async def _accepts_connections(self) -> bool:
         if self._process is None or self._process.returncode is not None:
@@ -204,9 +223,19 @@ def _server_user() -> pwd.struct_passwd | None:
 
 
 def _own_folder(folder: Path, user: pwd.struct_passwd | None) -> None:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Make a folder that is the server's alone. Raises PlatformUnavailable when somebody else made it first."""
+    owner = user.pw_uid if user is not None else os.geteuid()
+    try:
+        folder.mkdir(mode=0o700, parents=True)
+    except FileExistsError:
+        # Its name may be known beforehand, and lie where others can write.
+        found = folder.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (owner, os.geteuid()):
+            raise PlatformUnavailable(
+                f"{folder} should be a folder of user {owner}, and is not: remove it, or choose another --data-dir"
+            ) from None
     if user is not None:
-        os.chown(folder, user.pw_uid, user.pw_gid)
+        os.chown(folder, user.pw_uid, user.pw_gid, follow_symlinks=False)
 
 
 def _socket_folder(cluster: Path) -> Path:

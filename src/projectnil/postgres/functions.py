@@ -41,13 +41,13 @@ _MARK_READY = """
 UPDATE functions
 SET status = 'READY', wasm_binary = $3, compile_error = NULL, updated_at = clock_timestamp()
 WHERE id = $1 AND revision = coalesce($2, revision) AND status IN ('PENDING', 'COMPILING')
-RETURNING revision
+RETURNING id
 """
 _MARK_FAILED = """
 UPDATE functions
 SET status = 'FAILED', wasm_binary = NULL, compile_error = $3, updated_at = clock_timestamp()
 WHERE id = $1 AND revision = coalesce($2, revision) AND status IN ('PENDING', 'COMPILING')
-RETURNING revision
+RETURNING id
 """
 _AWAITS = """
 -- Holds the row until the transaction ends, so that it cannot be deleted or changed meanwhile.
@@ -56,10 +56,10 @@ WHERE id = $1 AND revision = coalesce($2, revision) AND status IN ('PENDING', 'C
 FOR SHARE
 """
 _GET_READY = "SELECT status, revision, wasm_sha256 FROM functions WHERE id = $1"
-_GET_WASM = "SELECT wasm_binary FROM functions WHERE id = $1 AND wasm_sha256 = $2"
+_GET_MODULE = "SELECT wasm_sha256, wasm_binary FROM functions WHERE id = $1 AND wasm_binary IS NOT NULL"
 
 # A function may have millions of executions to take with it.
-_DELETE_TIMEOUT_S = 600.0
+_DELETE_TIMEOUT_S = 600
 
 
 class Runnable(msgspec.Struct, frozen=True):
@@ -68,6 +68,13 @@ class Runnable(msgspec.Struct, frozen=True):
     status: FunctionStatus
     revision: int
     sha256: ModuleSha256 | None
+
+
+class Module(msgspec.Struct, frozen=True):
+    """A module and its name."""
+
+    sha256: ModuleSha256
+    wasm: bytes
 
 
 async def insert(conn: Connection, new: NewFunction) -> Function:
@@ -112,7 +119,8 @@ async def replace_source(conn: Connection, function_id: FunctionId, new: NewFunc
 
 
 async def delete(conn: Connection, function_id: FunctionId) -> bool:
-    """Remove a function and its executions; False when there is none."""
+    """Remove a function and its executions; False when there is none. Needs a transaction, and may take long."""
+    await conn.execute(f"SET LOCAL statement_timeout = '{_DELETE_TIMEOUT_S}s'")
     return await conn.fetchval(_DELETE, function_id, timeout=_DELETE_TIMEOUT_S) is not None
 
 
@@ -126,16 +134,14 @@ async def awaits_result(conn: Connection, function_id: FunctionId, revision: int
     return await conn.fetchval(_AWAITS, function_id, revision) is not None
 
 
-async def mark_ready(conn: Connection, function_id: FunctionId, revision: int | None, wasm: bytes) -> int | None:
-    """Returns the revision that became READY, or None when the result no longer counts."""
-    ready: int | None = await conn.fetchval(_MARK_READY, function_id, revision, wasm)
-    return ready
+async def mark_ready(conn: Connection, function_id: FunctionId, revision: int | None, wasm: bytes) -> bool:
+    """False when the result no longer counts."""
+    return await conn.fetchval(_MARK_READY, function_id, revision, wasm) is not None
 
 
-async def mark_failed(conn: Connection, function_id: FunctionId, revision: int | None, error: str) -> int | None:
-    """Returns the revision that FAILED, or None when the result no longer counts."""
-    failed: int | None = await conn.fetchval(_MARK_FAILED, function_id, revision, error)
-    return failed
+async def mark_failed(conn: Connection, function_id: FunctionId, revision: int | None, error: str) -> bool:
+    """False when the result no longer counts."""
+    return await conn.fetchval(_MARK_FAILED, function_id, revision, error) is not None
 
 
 async def get_runnable(conn: Connection, function_id: FunctionId) -> Runnable | None:
@@ -143,10 +149,10 @@ async def get_runnable(conn: Connection, function_id: FunctionId) -> Runnable | 
     return Runnable(FunctionStatus(row["status"]), row["revision"], row["wasm_sha256"]) if row else None
 
 
-async def get_wasm(conn: Connection, function_id: FunctionId, sha256: ModuleSha256) -> bytes | None:
-    """The module of this name, if it still is this function's."""
-    wasm: bytes | None = await conn.fetchval(_GET_WASM, function_id, sha256)
-    return wasm
+async def get_module(conn: Connection, function_id: FunctionId) -> Module | None:
+    """The module that the function has right now, with its name."""
+    row = await conn.fetchrow(_GET_MODULE, function_id)
+    return Module(*row) if row else None
 
 
 def _function(row: asyncpg.Record | None) -> Function:

@@ -23,6 +23,13 @@ RETURNING job.msg_id, job.read_ct, job.message
 _ARCHIVE = "SELECT pgmq.archive($1, $2::bigint)"
 _DELETE = "SELECT pgmq.delete($1, $2::bigint)"
 _EXTEND = "SELECT count(*) FROM pgmq.set_vt($1, $2::bigint, $3::integer)"
+_GIVE_BACK = {
+    "compilation_jobs": """
+UPDATE pgmq.q_compilation_jobs
+SET vt = clock_timestamp() + make_interval(secs => $2), read_ct = greatest(read_ct - 1, 0)
+WHERE msg_id = $1
+""",
+}
 _EXISTING = "SELECT queue_name FROM pgmq.meta WHERE queue_name = ANY ($1::text[])"
 _LENGTH = {
     "compilation_jobs": "SELECT count(*) FROM pgmq.q_compilation_jobs",
@@ -79,6 +86,11 @@ async def delete(conn: Connection, queue: str, message_id: int) -> bool:
 async def extend(conn: Connection, queue: str, message_id: int, visibility_s: int) -> bool:
     """Hide a message for `visibility_s` from now; False when it is no longer in the queue."""
     return bool(await conn.fetchval(_EXTEND, queue, message_id, visibility_s))
+
+
+async def give_back(conn: Connection, queue: str, message_id: int, hidden_s: float) -> None:
+    """Take back that a message was read: whoever read it could not try. It reappears after `hidden_s`."""
+    await conn.execute(_GIVE_BACK[queue], message_id, hidden_s)
 
 
 async def missing(conn: Connection, queues: list[str]) -> list[str]:

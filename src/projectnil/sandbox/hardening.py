@@ -1,6 +1,6 @@
 """What a sandbox process gives up before it meets its first guest. All of it is lost for good, by the kernel's rules.
 
-Sources: prctl(2), setrlimit(2).
+Sources: prctl(2), setrlimit(2), capset(2), capabilities(7).
 """
 
 import ctypes
@@ -13,6 +13,8 @@ from projectnil.sandbox.seccomp import deny_system_calls
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
+_CAPABILITY_VERSION_3 = 0x20080522
+_CAP_DAC_READ_SEARCH = 1 << 2
 # Each loaded module keeps its file open (engine.LOADED_MODULES); the rest is the socket and the standard streams.
 _OPEN_FILES = 256
 
@@ -38,6 +40,22 @@ def give_up_privileges() -> str:
         refused.append(f"no_new_privs: {os.strerror(ctypes.get_errno())}")
     refused.append(deny_system_calls())
     return "; ".join(problem for problem in refused if problem)
+
+
+def drop_capabilities() -> str:
+    """Keep of root's powers only the one to pass through closed folders, where the module files may lie.
+
+    Without the others it cannot look into the processes of the platform, which have more. To be called before the
+    process has threads: each has powers of its own. Returns what the kernel refused, in words; empty when nothing.
+    """
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+    held = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable; then the same for capabilities above 31
+    if _libc.capget(header, held) != 0:
+        return f"capget: {os.strerror(ctypes.get_errno())}"
+    kept = (ctypes.c_uint32 * 6)(held[0] & _CAP_DAC_READ_SEARCH, held[1] & _CAP_DAC_READ_SEARCH)
+    if _libc.capset(header, kept) != 0:
+        return f"capset: {os.strerror(ctypes.get_errno())}"
+    return ""
 
 
 _LIMITS = {"RLIMIT_CORE": 0, "RLIMIT_FSIZE": 0, "RLIMIT_NOFILE": _OPEN_FILES}

@@ -4,9 +4,11 @@ Whoever can write these files can run native code as the platform, so the direct
 """
 
 import asyncio
+import contextlib
 import os
 import stat
 import tempfile
+import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -24,6 +26,10 @@ from projectnil.sandbox.fingerprint import engine_fingerprint
 from projectnil.sandbox.protocol import Invalid, Reply, Role, Translate, Translated
 
 TRANSLATION_TIMEOUT_S = 30.0
+# A file is touched when a process first uses it, so what was not touched for so long belongs to nobody any more.
+UNUSED_S = 30 * 24 * 3600
+_UNFINISHED_S = 3600
+_UNFINISHED = "unfinished-"
 _REMEMBERED_REJECTIONS = 1_000
 
 _log = structlog.get_logger()
@@ -67,6 +73,7 @@ class ModuleFiles:
                 f"the module cache {self._directory} {problem}; it holds native code, so it must be a directory "
                 f"that only this user can write (chmod 700, or remove it)"
             )
+        self._remove_unused()
 
     async def close(self) -> None:
         """End the translator and what waits for it."""
@@ -97,10 +104,21 @@ class ModuleFiles:
         if not task.cancelled():
             task.exception()  # all who waited may be gone; those who are not have it from their shield
 
+    def _remove_unused(self) -> None:
+        now = time.time()
+        for path in self._directory.iterdir():
+            patience_s = _UNFINISHED_S if path.name.startswith(_UNFINISHED) else UNUSED_S
+            # Another process may be tidying up too.
+            with contextlib.suppress(FileNotFoundError):
+                if now - path.lstat().st_mtime > patience_s:
+                    path.unlink()
+
     def _find(self, sha256: ModuleSha256) -> ModuleFile | None:
         file = self._file(sha256)
         if not (_is_ours(file.code_path) and _is_ours(file.wasm_path)):
             return None
+        os.utime(file.code_path)
+        os.utime(file.wasm_path)
         self._present[sha256] = file
         return file
 
@@ -163,7 +181,7 @@ class ModuleFiles:
 
 def _write_whole(path: Path, content: bytes) -> None:
     """Readers see all of it or nothing."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent)  # mode 0600
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=_UNFINISHED)  # mode 0600
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)

@@ -11,7 +11,6 @@ import structlog
 from projectnil.domain.errors import Overloaded, PlatformUnavailable
 from projectnil.domain.executions import Completed, Failed
 from projectnil.domain.functions import ModuleSha256
-from projectnil.domain.guest_errors import GuestTimedOut
 from projectnil.domain.limits import Limits
 from projectnil.sandbox.child import ProcessLost, ProcessOverdue, SandboxProcess
 from projectnil.sandbox.modules import LoadWasm, ModuleFile, ModuleFiles, Translation
@@ -24,7 +23,7 @@ QUICK_S = 0.05
 ADMISSION_WAIT_S = 1.0
 SLOT_GRACE_S = 2.0
 # The process's own deadline comes first; a process that misses it by this much is killed.
-KILL_GRACE_S = 1.0
+KILL_GRACE_S = 3.0
 MOST_WAITING = 1_000
 _MOST_RESPAWN_DELAY_S = 5.0
 
@@ -147,8 +146,9 @@ class SandboxPool:
                 Run(module.code_path, module.wasm_path, input_json),
                 self._limits.execution_timeout_s + KILL_GRACE_S,
             )
-        except ProcessOverdue:
-            return Failed(GuestTimedOut(self._limits.execution_timeout_s), logs="")
+        except ProcessOverdue as error:
+            # It ends guests at their deadline by itself; that it did not is no guest's doing.
+            raise PlatformUnavailable(f"the sandbox process {process.pid} did not answer and was killed") from error
         except ProcessLost as error:
             raise PlatformUnavailable(
                 f"the sandbox process {process.pid} was lost before the function finished"

@@ -15,7 +15,7 @@ from projectnil.sandbox.capi import EngineFault
 from projectnil.sandbox.engine import CannotLoad, create_engine, translate
 from projectnil.sandbox.execution import Executor
 from projectnil.sandbox.failure import BrokenModule
-from projectnil.sandbox.hardening import give_up_privileges, outlive_signals_but_not_the_parent
+from projectnil.sandbox.hardening import drop_capabilities, give_up_privileges, outlive_signals_but_not_the_parent
 from projectnil.sandbox.protocol import (
     LENGTH,
     LENGTH_BYTES,
@@ -90,8 +90,10 @@ def _serve(connection: _Connection) -> None:
     if not isinstance(prepare, Prepare):
         raise TypeError(f"the first request must be Prepare, not {type(prepare).__name__}")
     outlive_signals_but_not_the_parent(prepare.parent_pid)
+    refused = [drop_capabilities()]
     answer = _answerer(prepare.role, prepare.limits)
-    connection.send(Ready(give_up_privileges()))
+    refused.append(give_up_privileges())
+    connection.send(Ready("; ".join(problem for problem in refused if problem)))
     while True:
         connection.send(answer(connection.receive()))
 

@@ -4,16 +4,16 @@ import asyncio
 from datetime import timedelta
 
 from projectnil.flows import recovery, retention
-from projectnil.flows.execution import Executor
+from projectnil.flows.ledger import Ledger
 from projectnil.postgres.connections import Pool
 
 _PARTITIONS_EVERY_S = 3600.0
 _RENEWALS_PER_LEASE = 3
 
 
-async def renew_lease(executor: Executor, lease_s: float) -> None:
+async def renew_lease(ledger: Ledger, lease_s: float) -> None:
     """One renewal, and the sleep until the next."""
-    await executor.renew_lease()
+    await ledger.renew_lease()
     await asyncio.sleep(lease_s / _RENEWALS_PER_LEASE)
 
 

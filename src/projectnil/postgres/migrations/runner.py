@@ -4,13 +4,17 @@ The record is Liquibase's own DATABASECHANGELOG table (columns as its 4.5 releas
 is one that Liquibase accepts and completes with its checksum on its next run.
 """
 
+import asyncio
 from importlib import resources
 
+from projectnil.domain.errors import PlatformUnavailable
 from projectnil.postgres.connections import Connection
 from projectnil.postgres.migrations.changelog import Changeset, read_changelog
 
 # Any constant will do; it names the right to change the schema of one database.
 _MIGRATION_LOCK = 0x706E696C
+_LIQUIBASE_PATIENCE_S = 60.0
+_LIQUIBASE_POLL_S = 0.5
 
 _CREATE_RECORD = """
 CREATE TABLE IF NOT EXISTS databasechangeloglock (
@@ -37,16 +41,36 @@ FROM databasechangelog
 async def migrate(conn: Connection) -> list[str]:
     """Bring the schema up to date, all of it or nothing; returns the ids of the changesets applied.
 
-    Safe to run from any number of processes at once: one does the work, the others wait and find it done.
+    Safe to run from any number of processes at once: one does the work, the others wait and find it done. Raises
+    PlatformUnavailable when Liquibase holds its lock for longer than a minute.
     """
-    async with conn.transaction():
-        await conn.execute("SELECT pg_advisory_xact_lock($1)", _MIGRATION_LOCK)
-        await conn.execute(_CREATE_RECORD)
-        # Liquibase takes its lock by updating this row, so it waits for us, and we for it.
-        await conn.execute("SELECT FROM databasechangeloglock WHERE id = 1 FOR UPDATE")
-        pending = await _pending(conn)
-        for changeset in pending:
-            await _apply(conn, changeset)
+    deadline = asyncio.get_running_loop().time() + _LIQUIBASE_PATIENCE_S
+    while True:
+        async with conn.transaction():
+            holder = await _lock(conn)
+            if holder is None:
+                return await _apply_pending(conn)
+        if asyncio.get_running_loop().time() > deadline:
+            raise PlatformUnavailable(
+                f"Liquibase has locked the schema for {holder}; if it is not running any more, release its lock with "
+                "'liquibase release-locks' or UPDATE databasechangeloglock SET locked = false"
+            )
+        await asyncio.sleep(_LIQUIBASE_POLL_S)
+
+
+async def _lock(conn: Connection) -> str | None:
+    """Hold the right to change the schema until the transaction ends; or say who has locked it as Liquibase does."""
+    await conn.execute("SELECT pg_advisory_xact_lock($1)", _MIGRATION_LOCK)
+    await conn.execute(_CREATE_RECORD)
+    # Liquibase takes its lock by an update of this row, committed before it begins.
+    row = await conn.fetchrow("SELECT locked, lockedby FROM databasechangeloglock WHERE id = 1 FOR UPDATE")
+    return (row["lockedby"] or "somebody") if row and row["locked"] else None
+
+
+async def _apply_pending(conn: Connection) -> list[str]:
+    pending = await _pending(conn)
+    for changeset in pending:
+        await _apply(conn, changeset)
     return [changeset.id for changeset in pending]
 
 

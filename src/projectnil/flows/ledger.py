@@ -1,0 +1,181 @@
+"""The two writes of every execution, and what becomes of one whose write went wrong.
+
+An execution is in the ledger from before its first write until its outcome is durable. Whatever ends it without that,
+an error of the database or a surprise, leaves it in doubt: at each renewal of the lease its outcome is written again,
+until the row has it or cannot come to be any more. Should this process die first, its lease lapses, and the oldest
+execution that the renewal named tells other nodes how far back to look.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from projectnil.domain.errors import INTERRUPTED, InvalidInput, PlatformUnavailable
+from projectnil.domain.executions import ExecutionStatus
+from projectnil.domain.ids import ExecutionId, NodeId, first_id_at, moment_of, new_execution_id
+from projectnil.postgres import executions, nodes, partitions
+from projectnil.postgres.coalescer import Coalescer
+from projectnil.postgres.connections import STATEMENT_TIMEOUT_S, Connection, Pool
+from projectnil.postgres.errors import ANY_ERROR, CHECK_VIOLATED, CONNECTION_ERRORS, PARENT_GONE, ROW_ERRORS
+from projectnil.postgres.executions import FinishedExecution, NewExecution
+
+log = structlog.get_logger()
+
+DATABASE_ERRORS = (*CONNECTION_ERRORS, ANY_ERROR)
+
+_RETRY_S = 0.5
+_PATIENCE_S = 5.0
+_CLOCK_MARGIN = timedelta(seconds=2)
+# The server ends a statement after its timeout, also one whose client is gone; then no row can appear any more.
+_IN_DOUBT_S = STATEMENT_TIMEOUT_S + 15
+
+
+class _Doubt(msgspec.Struct):
+    """outcome: what to write. until: on the loop's clock, when a row that never appeared is given up."""
+
+    outcome: FinishedExecution
+    until: float
+
+
+class Ledger:
+    """The executions in flight on this node."""
+
+    def __init__(self, pool: Pool, upkeep_pool: Pool, node_id: NodeId, lease_s: float) -> None:
+        """upkeep_pool: kept from requests, so that no crowd of them can keep this node from renewing its lease."""
+        self._upkeep_pool = upkeep_pool
+        self._node_id = node_id
+        self._lease_s = lease_s
+        self._inserts: Coalescer[NewExecution, datetime | None] = Coalescer(
+            pool, self._insert_rows, lambda row: len(row.input)
+        )
+        self._finishes: Coalescer[FinishedExecution, datetime | None] = Coalescer(
+            pool, executions.finish, lambda row: len(row.output or "") + len(row.logs or "")
+        )
+        self._pool = pool
+        self._in_flight: dict[ExecutionId, None] = {}
+        self._doubts: dict[ExecutionId, _Doubt] = {}
+        self._closing = False
+
+    async def begin(self, new: NewExecution) -> datetime | None:
+        """Record RUNNING; returns the creation time, or None when the function is no longer what `new` says.
+
+        Raises InvalidInput for an input that Postgres cannot hold, PlatformUnavailable when it is not there.
+        """
+        self._in_flight[new.id] = None
+        try:
+            created_at = await self._inserts.submit(new)
+        except BaseException as error:
+            del self._in_flight[new.id]
+            self._not_begun(new, error)
+            return None
+        if created_at is None:
+            del self._in_flight[new.id]
+        return created_at
+
+    async def finish(self, finished: FinishedExecution) -> datetime | None:
+        """Record the outcome; returns when that was, or None when another outcome was recorded, or the row deleted.
+
+        Raises one of ROW_ERRORS for an outcome that Postgres cannot hold: the execution is then still in flight.
+        Raises PlatformUnavailable when it could not be recorded for a while; it will be.
+        """
+        deadline = asyncio.get_running_loop().time() + _PATIENCE_S
+        while True:
+            try:
+                completed_at = await self._finishes.submit(finished)
+                if completed_at is None:
+                    # Perhaps an earlier try did it, and only the word of it was lost.
+                    completed_at = await self._recorded_before(finished)
+            except ROW_ERRORS:
+                raise
+            except DATABASE_ERRORS as error:
+                if self._closing or asyncio.get_running_loop().time() > deadline:
+                    self._doubt(finished)
+                    problem = "the outcome could not be recorded yet; it will be, once the database is back"
+                    raise PlatformUnavailable(problem) from error
+                log.warning("execution.record_delayed", executionId=str(finished.id), error=str(error))
+                await asyncio.sleep(_RETRY_S)
+            else:
+                del self._in_flight[finished.id]
+                return completed_at
+
+    def abandon(self, execution_id: ExecutionId) -> None:
+        """The execution ended in a way nobody foresaw: unless it has its outcome, it was interrupted."""
+        if execution_id in self._in_flight:
+            self._doubt(failure(execution_id, INTERRUPTED))
+
+    async def renew_lease(self) -> None:
+        """Tell the other nodes that this one lives and how far back its executions go; then settle what is in doubt."""
+        async with self._upkeep_pool.acquire() as conn:
+            await nodes.renew_api(conn, self._node_id, self._lease_s, self._oldest_id())
+            for doubt in list(self._doubts.values()):
+                await self._settle(conn, doubt)
+
+    def close(self) -> None:
+        """From now on nothing is tried twice: the platform stops."""
+        self._closing = True
+
+    async def end_lease(self) -> None:
+        """Leave in good order. With an outcome unrecorded the lease lapses instead, and another node recovers it."""
+        if not self._in_flight and not self._doubts:
+            async with self._upkeep_pool.acquire() as conn:
+                await nodes.delete(conn, self._node_id)
+
+    def _oldest_id(self) -> UUID:
+        oldest = min([*self._doubts, next(iter(self._in_flight), new_execution_id())])
+        # Within a millisecond ids are not ordered, and clocks are set back now and then.
+        return first_id_at(moment_of(oldest) - _CLOCK_MARGIN)
+
+    async def _insert_rows(self, conn: Connection, rows: Sequence[NewExecution]) -> list[datetime | None]:
+        try:
+            return await executions.insert_running(conn, self._node_id, rows)
+        except CHECK_VIOLATED:
+            # No partition for these ids: nobody made any for a long time, or the clock jumped.
+            moments = [moment_of(row.id) for row in rows]
+            await partitions.ensure(conn, min(moments), max(moments))
+            return await executions.insert_running(conn, self._node_id, rows)
+
+    def _not_begun(self, new: NewExecution, error: BaseException) -> None:
+        match error:
+            case PARENT_GONE():
+                return
+            case CHECK_VIOLATED():
+                raise PlatformUnavailable(f"the execution could not be recorded: {error}") from error
+            case _ if isinstance(error, ROW_ERRORS):
+                raise InvalidInput(f"Postgres cannot hold it: {error}", "input") from error
+        # It may have been stored before the word of it was lost: then it must not stay RUNNING.
+        self._doubt(failure(new.id, INTERRUPTED))
+        if isinstance(error, DATABASE_ERRORS):
+            raise PlatformUnavailable("the database is not available; the function was not run") from error
+        raise error
+
+    async def _recorded_before(self, finished: FinishedExecution) -> datetime | None:
+        async with self._pool.acquire() as conn:
+            recorded = await executions.get(conn, finished.id)
+        if recorded is None or (recorded.status, recorded.error_message) != (finished.status, finished.error_message):
+            return None
+        return recorded.completed_at
+
+    def _doubt(self, outcome: FinishedExecution) -> None:
+        self._in_flight.pop(outcome.id, None)
+        self._doubts[outcome.id] = _Doubt(outcome, asyncio.get_running_loop().time() + _IN_DOUBT_S)
+
+    async def _settle(self, conn: Connection, doubt: _Doubt) -> None:
+        outcome = doubt.outcome
+        try:
+            completed_at = (await executions.finish(conn, [outcome]))[0]
+        except ROW_ERRORS as error:
+            doubt.outcome = failure(outcome.id, f"the outcome could not be recorded: {error}")
+            return
+        if completed_at is not None and outcome.status is ExecutionStatus.FAILED:
+            log.warning("execution.interrupted", executionId=str(outcome.id), error=outcome.error_message)
+        if completed_at is not None or asyncio.get_running_loop().time() > doubt.until:
+            del self._doubts[outcome.id]
+
+
+def failure(execution_id: ExecutionId, message: str, logs: str | None = None) -> FinishedExecution:
+    """The outcome of an execution that FAILED, by whoever's fault."""
+    return FinishedExecution(execution_id, ExecutionStatus.FAILED, None, message, logs or None)
