@@ -1,6 +1,7 @@
 """Bad input gets its own clear error and changes nothing."""
 
 import json
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,6 +9,7 @@ import httpx
 import pytest
 
 from tests.support.functions import ECHO, ready
+from tests.support.platform import Platform
 
 GOOD: dict[str, Any] = {"name": "f", "language": "assemblyscript", "source": ECHO}
 NOBODY = "0198c1a2-7d3e-7c55-9f0e-2b6f5a4c1d90"
@@ -28,8 +30,7 @@ def echo(platform: Any) -> str:
 
 
 def _everything(http: httpx.Client) -> Any:
-    functions = [item["id"] for item in http.get("/functions?limit=500").json()]
-    return functions, [item["id"] for item in http.get("/executions?limit=500").json()]
+    return http.get("/functions?limit=500").json(), http.get("/executions?limit=500").json()
 
 
 def assert_problem(response: httpx.Response, status: int, kind: str, words: str, field: str | None = None) -> None:
@@ -119,7 +120,7 @@ def test_a_body_of_ten_megabytes_is_a_413_whether_or_not_it_says_so_beforehand(
         assert_problem(response, 413, "too-large", "the request body may have at most")
 
 
-def test_an_input_over_its_limit_is_a_413_and_one_at_it_is_fine(http: httpx.Client, echo: str) -> None:
+def test_an_input_over_its_limit_is_a_413(http: httpx.Client, echo: str) -> None:
     response = http.post(f"/functions/{echo}/execute", content=_input_of(1024 * 1024 + 1))
     assert_problem(response, 413, "too-large", "input may have at most 1 MiB")
 
@@ -201,6 +202,7 @@ def test_an_unknown_path_is_a_404(http: httpx.Client, path: str) -> None:
     ("method", "path", "allowed"),
     [
         ("PATCH", "/functions", "GET, HEAD, POST"),
+        ("PROPFIND", "/functions", "GET, HEAD, POST"),
         ("POST", f"/functions/{NOBODY}", "DELETE, GET, HEAD, PUT"),
         ("GET", f"/functions/{NOBODY}/execute", "POST"),
         ("DELETE", "/executions", "GET, HEAD"),
@@ -243,6 +245,24 @@ def test_a_name_with_nul_in_a_filter_is_a_400(http: httpx.Client) -> None:
 def test_a_request_may_choose_its_id_and_a_bad_one_is_replaced(http: httpx.Client) -> None:
     assert http.get("/nothing", headers={"X-Request-Id": "mine-1"}).json()["requestId"] == "mine-1"
     assert http.get("/nothing", headers={"X-Request-Id": "a b"}).json()["requestId"] != "a b"
+
+
+def test_what_is_not_http_gets_an_error_of_the_same_shape(platform: Platform) -> None:
+    with socket.create_connection(("127.0.0.1", int(platform.url.rsplit(":", 1)[1])), 10) as connection:
+        connection.sendall(b"good day\r\n\r\n")
+        answer = connection.makefile("rb").read()
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"content-type: application/problem+json" in head
+    assert json.loads(body)["type"] == "/docs#malformed-request"
+
+
+def test_a_client_that_goes_away_in_mid_request_is_no_internal_error(platform: Platform, http: httpx.Client) -> None:
+    with socket.create_connection(("127.0.0.1", int(platform.url.rsplit(":", 1)[1])), 10) as connection:
+        connection.sendall(b"POST /functions HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n{")
+    for _ in range(20):
+        http.get("/health")
+    assert "api.internal_error" not in platform.log.read_text()
 
 
 def _input_of(size_bytes: int) -> bytes:

@@ -82,3 +82,19 @@ def test_a_functions_executions_are_listed_newest_first_and_by_status(http: http
 
 def test_the_executions_of_no_function_are_a_404(http: httpx.Client) -> None:
     assert http.get("/functions/00000000-0000-7000-8000-000000000000/executions").status_code == 404
+
+
+def test_an_input_at_its_limit_and_an_output_of_megabytes_pass(http: httpx.Client) -> None:
+    padding = 1024 * 1024 - len('{"a":""}')
+    largest = {"a": "x" * padding}
+    assert execute(http, ready(http, ECHO), largest)["output"] == largest
+    repeats = """export function handle(input: string): string { return '"' + "é".repeat(3_000_000) + '"'; }"""
+    result = execute(http, ready(http, repeats), {})
+    assert result["output"] == "é" * 3_000_000
+    assert http.get(f"/executions/{result['id']}").json()["output"] == "é" * 3_000_000
+
+
+def test_an_output_over_its_limit_fails_and_names_the_limit(http: httpx.Client) -> None:
+    repeats = """export function handle(input: string): string { return '"' + "é".repeat(3_200_000) + '"'; }"""
+    message = execute(http, ready(http, repeats), {})["errorMessage"]
+    assert message == "output too large: 6,400,002 bytes of JSON, and the limit is 6 MiB (6,291,456 bytes)"

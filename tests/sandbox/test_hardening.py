@@ -71,7 +71,7 @@ for what in ("environ", "mem", "maps"):
         sys.exit(f"could read {what}")
     except PermissionError:
         pass
-sys.exit(refused)
+sys.exit(refused or 0)
 """
 
 

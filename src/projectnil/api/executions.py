@@ -28,7 +28,7 @@ async def execute(request: Request) -> Response:
     most_bytes = context.settings.input_bytes
     body = await read_body(request, most_bytes + _AROUND_INPUT_BYTES)
     decoded = decode_body(body, _decoder) if body.strip() else ExecuteBody()
-    run = await context.executor.execute(function_id, input_object(decoded.input, most_bytes))
+    run = await context.executor.execute(function_id, await input_object(decoded.input, most_bytes))
     return json_response(execution_result(run))
 
 

@@ -1,5 +1,6 @@
 """From bytes to checked values. Everything here raises InvalidInput, naming the field, or TooLarge."""
 
+import asyncio
 import re
 from enum import StrEnum
 from typing import TypeVar
@@ -19,6 +20,8 @@ Choice = TypeVar("Choice", bound=StrEnum)
 _AT_FIELD = re.compile(r"(?P<problem>.*) - at `\$\.?(?P<field>[^`]*)`$")
 _MISSING_FIELD = re.compile(r"Object missing required field `(?P<field>[^`]+)`$")
 _NOTHING = msgspec.Raw()
+# Checking more than this is done beside the event loop, which others wait for.
+_LARGE_BYTES = 64 * 1024
 
 
 async def read_body(request: Request, most_bytes: int) -> bytes:
@@ -46,7 +49,7 @@ def decode_body(body: bytes, decoder: msgspec.json.Decoder[Shape]) -> Shape:
         raise InvalidInput(f"the body is not valid JSON: {_why_malformed(body, error)}") from None
 
 
-def input_object(raw: msgspec.Raw, most_bytes: int) -> bytes:
+async def input_object(raw: msgspec.Raw, most_bytes: int) -> bytes:
     """The `input` of an execution as JSON text: an object that can be stored; `{}` when absent or null."""
     text = bytes(raw).strip() if raw is not _NOTHING else b""
     if text in (b"", b"null"):
@@ -56,7 +59,10 @@ def input_object(raw: msgspec.Raw, most_bytes: int) -> bytes:
     if len(text) > most_bytes:
         raise TooLarge("input", most_bytes, len(text))
     try:
-        check_json_text(text)
+        if len(text) > _LARGE_BYTES:
+            await asyncio.to_thread(check_json_text, text)
+        else:
+            check_json_text(text)
     except UnstorableJson as error:
         raise InvalidInput(str(error), "input") from None
     return text

@@ -1,0 +1,199 @@
+"""Whatever goes wrong with the writes of an execution, its row ends with the right outcome and never stays RUNNING."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from projectnil.domain.errors import INTERRUPTED, PlatformUnavailable
+from projectnil.domain.executions import ExecutionStatus
+from projectnil.domain.ids import FunctionId, new_execution_id, new_node_id
+from projectnil.flows import ledger as ledger_module
+from projectnil.flows.ledger import Ledger
+from projectnil.postgres.connections import Pool, open_pool
+from projectnil.postgres.executions import FinishedExecution, NewExecution
+
+FULL_DISK = """
+CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = 'disk_full'; END $$;
+CREATE TRIGGER full_disk BEFORE UPDATE ON executions FOR EACH ROW EXECUTE FUNCTION full_disk()
+"""
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def upkeep_pool(database_url: str) -> AsyncIterator[Pool]:
+    opened = await open_pool(database_url, 2)
+    yield opened
+    await opened.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def ledger(pool: Pool, upkeep_pool: Pool, monkeypatch: pytest.MonkeyPatch) -> Ledger:
+    """A ledger that loses its patience quickly."""
+    monkeypatch.setattr(ledger_module, "_PATIENCE_S", 0.2)
+    monkeypatch.setattr(ledger_module, "_RETRY_S", 0.05)
+    made = Ledger(pool, upkeep_pool, new_node_id(), lease_s=60)
+    await made.renew_lease()
+    return made
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def function_id(pool: Pool) -> FunctionId:
+    made: FunctionId = await pool.fetchval(
+        "INSERT INTO functions (name, language, source, status, wasm_binary)"
+        " VALUES ('f', 'assemblyscript', 's', 'READY', '\\x00') RETURNING id"
+    )
+    return made
+
+
+def running(function_id: FunctionId) -> NewExecution:
+    return NewExecution(new_execution_id(), function_id, 1, "{}")
+
+
+def completed(new: NewExecution) -> FinishedExecution:
+    return FinishedExecution(new.id, ExecutionStatus.COMPLETED, '{"a": 1}', None, None)
+
+
+async def outcomes(pool: Pool) -> list[tuple[str, str | None]]:
+    rows = await pool.fetch("SELECT status, error_message FROM executions")
+    return [(row["status"], row["error_message"]) for row in rows]
+
+
+async def cut(pool: Pool, containing: str) -> None:
+    """Cut the connections that wait in a statement, from the server's side, once there are some."""
+    admin = await pool.acquire()
+    try:
+        for _ in range(200):
+            found = await admin.fetch(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE wait_event_type = 'Lock' AND query LIKE $1 AND datname = current_database()",
+                f"%{containing}%",
+            )
+            if found:
+                return
+            await asyncio.sleep(0.02)
+        raise AssertionError("nothing waits")
+    finally:
+        await pool.release(admin)
+
+
+async def test_an_outcome_that_a_full_disk_refuses_is_recorded_when_there_is_room(
+    pool: Pool, ledger: Ledger, function_id: FunctionId
+) -> None:
+    new = running(function_id)
+    assert await ledger.begin(new) is not None
+    await pool.execute(FULL_DISK)
+    with pytest.raises(PlatformUnavailable, match="could not be recorded yet"):
+        await ledger.finish(completed(new))
+    assert await outcomes(pool) == [("RUNNING", None)]
+    await pool.execute("DROP TRIGGER full_disk ON executions")
+    await ledger.renew_lease()
+    assert await outcomes(pool) == [("COMPLETED", None)]
+
+
+async def test_with_an_outcome_unrecorded_the_lease_is_left_to_lapse(
+    pool: Pool, ledger: Ledger, function_id: FunctionId
+) -> None:
+    new = running(function_id)
+    await ledger.begin(new)
+    await pool.execute(FULL_DISK)
+    with pytest.raises(PlatformUnavailable):
+        await ledger.finish(completed(new))
+    await ledger.end_lease()
+    assert await pool.fetchval("SELECT count(*) FROM nodes") == 1
+    await pool.execute("DROP TRIGGER full_disk ON executions")
+    await ledger.renew_lease()
+    await ledger.end_lease()
+    assert await pool.fetchval("SELECT count(*) FROM nodes") == 0
+
+
+async def test_an_insert_that_commits_after_its_word_was_lost_does_not_stay_running(
+    pool: Pool, ledger: Ledger, function_id: FunctionId, database_url: str
+) -> None:
+    # The insert waits in the server; the client gives up; then the insert goes on and commits.
+    holder = await pool.acquire()
+    held = holder.transaction()
+    await held.start()
+    await holder.execute("SELECT FROM functions WHERE id = $1 FOR UPDATE", function_id)
+    beginning = asyncio.create_task(ledger.begin(running(function_id)))
+    await asyncio.sleep(0.3)
+    beginning.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await beginning
+    await ledger.renew_lease()
+    await held.rollback()
+    await pool.release(holder)
+    for _ in range(100):
+        if await outcomes(pool):
+            break
+        await asyncio.sleep(0.02)
+    await ledger.renew_lease()
+    assert await outcomes(pool) == [("FAILED", INTERRUPTED)]
+
+
+async def test_an_insert_whose_connection_breaks_is_the_platforms_failure(
+    pool: Pool, ledger: Ledger, function_id: FunctionId
+) -> None:
+    holder = await pool.acquire()
+    held = holder.transaction()
+    await held.start()
+    await holder.execute("SELECT FROM functions WHERE id = $1 FOR UPDATE", function_id)
+    beginning = asyncio.create_task(ledger.begin(running(function_id)))
+    await cut(pool, "INSERT INTO executions")
+    with pytest.raises(PlatformUnavailable, match="the database is not available"):
+        await beginning
+    await held.rollback()
+    await pool.release(holder)
+    await ledger.renew_lease()
+    assert [status for status, _ in await outcomes(pool)] in ([], ["FAILED"])
+
+
+async def test_an_outcome_whose_acknowledgement_was_lost_is_recognised(
+    pool: Pool, ledger: Ledger, function_id: FunctionId
+) -> None:
+    new = running(function_id)
+    await ledger.begin(new)
+    # As if an earlier try had been committed and its connection lost before the answer.
+    await pool.execute(
+        "UPDATE executions SET status = 'COMPLETED', output = '{\"a\": 1}', completed_at = now() WHERE id = $1", new.id
+    )
+    assert await ledger.finish(completed(new)) is not None
+    assert await outcomes(pool) == [("COMPLETED", None)]
+
+
+async def test_an_outcome_that_another_node_decided_is_not_ours(
+    pool: Pool, ledger: Ledger, function_id: FunctionId
+) -> None:
+    new = running(function_id)
+    await ledger.begin(new)
+    await pool.execute("UPDATE executions SET status = 'FAILED', error_message = $1", INTERRUPTED)
+    assert await ledger.finish(completed(new)) is None
+    assert await outcomes(pool) == [("FAILED", INTERRUPTED)]
+
+
+async def test_an_execution_that_nobody_finished_becomes_interrupted(
+    pool: Pool, ledger: Ledger, function_id: FunctionId
+) -> None:
+    new = running(function_id)
+    await ledger.begin(new)
+    ledger.abandon(new.id)
+    await ledger.renew_lease()
+    assert await outcomes(pool) == [("FAILED", INTERRUPTED)]
+
+
+async def test_abandoning_what_has_its_outcome_changes_nothing(
+    pool: Pool, ledger: Ledger, function_id: FunctionId
+) -> None:
+    new = running(function_id)
+    await ledger.begin(new)
+    await ledger.finish(completed(new))
+    ledger.abandon(new.id)
+    await ledger.renew_lease()
+    assert await outcomes(pool) == [("COMPLETED", None)]
+
+
+async def test_executions_without_a_partition_get_one(pool: Pool, ledger: Ledger, function_id: FunctionId) -> None:
+    await pool.execute("SELECT drop_execution_partitions(now() + interval '100 days')")
+    assert await pool.fetchval("SELECT count(*) FROM pg_inherits WHERE inhparent = 'executions'::regclass") == 0
+    assert await ledger.begin(running(function_id)) is not None
