@@ -108,8 +108,10 @@ def _check(settings: Settings) -> None:
     for name in Settings.__struct_fields__:
         value = getattr(settings, name)
         zero_is_fine = name in ("port", "retention_days")
-        if isinstance(value, int | float) and (value < 0 or (value == 0 and not zero_is_fine)):
+        if isinstance(value, int | float) and not (value > 0 or (value == 0 and zero_is_fine)):
             raise InvalidInput(f"must be greater than 0; it is {value}", PREFIX + name.upper())
+    if settings.port > 65535:
+        raise InvalidInput(f"must be at most 65535; it is {settings.port}", PREFIX + "PORT")
     if settings.sandbox_max_processes < settings.sandbox_processes:
         raise InvalidInput(
             f"must be at least PROJECTNIL_SANDBOX_PROCESSES ({settings.sandbox_processes})",

@@ -238,3 +238,37 @@ def test_a_command_that_is_incomplete_is_a_usage_error(pnil: Pnil, command: str)
     done = pnil(command)
     assert done.returncode == 2
     assert "Usage" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        'printf \'{"a":"\\377"}\' | pnil invoke spoken -',
+        "pnil show $(printf 'e\\377')",
+        "pnil deploy spoken.ts --name $(printf 'e\\377')",
+        "pnil list > /dev/full",
+        "pnil list --json > /dev/full",
+        "pnil invoke spoken - <&-; test $? = 0",
+        "pnil list --json >&-; test $? = 0",
+        "pnil list --limit 500 --json | head -1 >/dev/null",
+        "LC_ALL=C PYTHONUTF8=0 PYTHONCOERCECLOCALE=0 PYTHONIOENCODING=ascii pnil show spoken",
+        "HTTP_PROXY=http://127.0.0.1:1 http_proxy=http://127.0.0.1:1 ALL_PROXY=socks5://127.0.0.1:1 pnil list",
+    ],
+)
+def test_odd_streams_and_locales_end_without_a_traceback(
+    pnil: Pnil, platform: Platform, tmp_path: Path, command: str
+) -> None:
+    pnil.json("deploy", write(tmp_path, "spoken.ts", ECHO + " // é 👩"))
+    done = subprocess.run(
+        ["/bin/bash", "-c", command],
+        capture_output=True,
+        cwd=tmp_path,
+        env=environment(url=platform.url) | {"PATH": f"{PNIL.parent}:{os.environ['PATH']}"},
+        timeout=60,
+        check=False,
+    )
+    said = done.stderr.decode(errors="replace")
+    assert "Traceback" not in said
+    assert "Exception ignored" not in said
+    if done.returncode:
+        assert said.startswith("pnil: ")

@@ -233,3 +233,52 @@ def test_root_may_keep_the_data_below_a_folder_that_is_closed_to_others(data_dir
         servers = [process for process in platform.children("postgres") if process.username() != "root"]
         assert servers
     assert data_dir.parent.stat().st_mode & 0o007 == 0
+
+
+@pytest.mark.parametrize(
+    "name", ["a b", "a+b", "per%41cent", "amp&x=1", "ha#sh", "a,b", "quo'te", "\N{ROCKET}", "l" * 120]
+)
+def test_a_data_folder_may_have_any_name(data_dir: Path, name: str) -> None:
+    with running_platform(data_dir.parent / name) as platform, platform.client() as http:
+        assert http.get("/health").json()["database"]["status"] == "UP"
+
+
+@pytest.mark.parametrize("after_s", [0.3, 0.6, 0.9, 1.2, 1.8])
+def test_a_signal_while_it_starts_stops_it_too(data_dir: Path, after_s: float) -> None:
+    data_dir.parent.mkdir(exist_ok=True)
+    with (data_dir.parent / "log").open("ab") as log:
+        process = subprocess.Popen(
+            [PNIL, "serve", "--port", "0", "--data-dir", data_dir], stdout=log, stderr=log, env=environment()
+        )
+    time.sleep(after_s)
+    below = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGTERM)
+    began = time.monotonic()
+    # Before it listens for signals at all, the default ends it.
+    assert process.wait(15) in (0, -signal.SIGTERM)
+    assert time.monotonic() - began < 5
+    _, alive = psutil.wait_procs(below, timeout=2)
+    assert not alive, [child.cmdline() for child in alive]
+    with running_platform(data_dir) as again, again.client() as http:
+        assert http.get("/health").status_code == 200
+
+
+def test_executions_do_not_depend_on_anybody_reading_the_log(data_dir: Path) -> None:
+    read, write = os.pipe()
+    process = subprocess.Popen(
+        [PNIL, "serve", "--port", "0", "--data-dir", data_dir],
+        stdout=subprocess.PIPE,
+        stderr=write,
+        text=True,
+        env=environment(),
+    )
+    os.close(write)
+    assert process.stdout is not None
+    match = READY.fullmatch(process.stdout.readline())
+    assert match
+    os.close(read)
+    with httpx.Client(base_url=match[1], timeout=30) as http:
+        assert execute(http, ready(http, ECHO), {"a": 1})["output"] == {"a": 1}
+    process.terminate()
+    assert process.wait(15) == 0
+    process.stdout.close()

@@ -117,24 +117,31 @@ async def test_what_a_dead_node_left_running_fails_and_the_rest_is_untouched(poo
     await start(pool, alive, elsewhere)
     async with pool.acquire() as conn:
         await executions.finish(conn, [completed(finished.id)])
-    assert await recovery.recover(pool) == [left.id]
+    assert await recovery.recover(pool, new_node_id()) == [left.id]
     rows = await pool.fetch("SELECT id, status, error_message FROM executions")
     assert {row["id"]: (row["status"], row["error_message"]) for row in rows} == {
         left.id: ("FAILED", INTERRUPTED),
         finished.id: ("COMPLETED", None),
         elsewhere.id: ("RUNNING", None),
     }
-    assert await recovery.recover(pool) == []
+    assert await recovery.recover(pool, new_node_id()) == []
+
+
+async def test_a_node_never_takes_itself_for_dead(pool: Pool) -> None:
+    function_id, slow = await make_ready(pool), await make_node(pool, lease_s=-1)
+    await start(pool, slow, running(function_id))
+    assert await recovery.recover(pool, slow) == []
+    assert len(await recovery.recover(pool, new_node_id())) == 1
 
 
 async def test_a_node_taken_for_dead_is_watched_until_it_is_forgotten(pool: Pool) -> None:
     function_id, asleep = await make_ready(pool), await make_node(pool, lease_s=-1)
-    await recovery.recover(pool)
+    await recovery.recover(pool, new_node_id())
     late = running(function_id)
     await start(pool, asleep, late)
-    assert await recovery.recover(pool) == [late.id]
+    assert await recovery.recover(pool, new_node_id()) == [late.id]
     await pool.execute("UPDATE nodes SET lease_expires_at = now() - interval '2 minutes'")
-    await recovery.recover(pool)
+    await recovery.recover(pool, new_node_id())
     assert await pool.fetchval("SELECT count(*) FROM nodes") == 0
 
 

@@ -27,6 +27,8 @@ def test_lists_are_separated_by_commas() -> None:
     ("name", "value"),
     [
         ("PORT", "eighty"),
+        ("PORT", "99999"),
+        ("LEASE_S", "nan"),
         ("EXECUTION_TIMEOUT_S", "0"),
         ("MEMORY_BYTES", "-1"),
         ("COMPILER_LANGUAGES", "cobol"),

@@ -1,6 +1,8 @@
 """What JSON text the platform takes: everything JSONB can hold, and nothing else."""
 
 import json
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -69,7 +71,33 @@ def test_what_only_looks_unstorable_is_accepted(text: bytes) -> None:
     check_json_text(text)
 
 
-def test_malformed_text_is_refused_without_going_over_it_again_and_again() -> None:
-    # Quadratic work on this much text would outlast any patience; linear work is not noticed.
-    with pytest.raises(UnstorableJson):
-        check_json_text(b'{"z":' + b"[" * 300 + b'"' + b'\\"' * 3_000_000)
+HOSTILE = [
+    b'{"z":' + b"[" * 300 + b'"' + b'\\"' * 3_000_000,
+    b'"' + (b"9" * 999 + b"x") * 6_000 + b'"',
+    b'"' + b"e" * 6_000_000 + b'"',
+    b"[" + b"9" * 999 + (b"," + b"9" * 999) * 6_000 + b"]",
+    b"[1e" + b"0" * 6_000_000 + b"1]",
+    b'[1e99,"' + b"a" * 6_000_000 + b'"]',
+    b'[1e99,"' + b'\\"' * 3_000_000 + b'"]',
+    b"[" + b"[]," * 2_000_000 + b"1]",
+    b'"' + b"\\u0041" * 1_000_000 + b'"',
+]
+CHECK = """
+import resource, sys
+from projectnil.domain.json_text import UnstorableJson, check_json_text
+text = sys.stdin.buffer.read()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    check_json_text(text)
+except UnstorableJson:
+    pass
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=lambda text: repr(text[:12]))
+def test_hostile_text_is_looked_at_once_and_copied_a_few_times(text: bytes) -> None:
+    # Work that grows with the square of the size would outlast any patience; linear work is not noticed.
+    checked = subprocess.run([sys.executable, "-c", CHECK], input=text, capture_output=True, check=True, timeout=60)
+    grown_bytes = int(checked.stdout) * 1024
+    assert grown_bytes < 12 * len(text) + 16 * 1024 * 1024

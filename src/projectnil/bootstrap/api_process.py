@@ -17,7 +17,7 @@ from projectnil.bootstrap.signals import stop_requested
 from projectnil.config import Settings
 from projectnil.domain.errors import PlatformUnavailable
 from projectnil.domain.ids import new_node_id
-from projectnil.flows import recovery, retention
+from projectnil.flows import retention
 from projectnil.flows.execution import Executor
 from projectnil.flows.ledger import Ledger
 from projectnil.postgres.connections import Pool, open_pool
@@ -43,12 +43,13 @@ async def run_api(settings: Settings, database_url: str, listener: socket.socket
         _pool(database_url, UPKEEP_CONNECTIONS) as upkeep_pool,
     ):
         await _check_schema(pool)
-        ledger = Ledger(pool, upkeep_pool, new_node_id(), settings.lease_s)
+        node_id = new_node_id()
+        ledger = Ledger(pool, upkeep_pool, node_id, settings.lease_s)
         async with _executor(settings, pool, ledger) as (sandbox, executor):
             app = make_app(ApiContext(settings, pool, sandbox, executor))
             loops = [
                 forever("lease", lambda: renew_lease(ledger, settings.lease_s)),
-                forever("recovery", lambda: recover(upkeep_pool, settings.lease_s)),
+                forever("recovery", lambda: recover(upkeep_pool, node_id, settings.lease_s)),
                 forever("partitions", lambda: keep_partitions(upkeep_pool, settings.retention_days)),
                 forever(
                     "results",
@@ -92,7 +93,6 @@ async def _executor(settings: Settings, pool: Pool, ledger: Ledger) -> AsyncIter
     try:
         await ledger.renew_lease()
         await retention.ensure_partitions(pool)
-        await recovery.recover(pool)
         yield sandbox, executor
     finally:
         await executor.stop(0)

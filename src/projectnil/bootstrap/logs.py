@@ -1,8 +1,9 @@
 """Structured logs on standard error: JSON for machines, coloured lines for a terminal."""
 
+import contextlib
 import logging
 import sys
-from typing import Any
+from typing import Any, TextIO, cast
 
 import msgspec
 import structlog
@@ -14,7 +15,9 @@ log = structlog.get_logger()
 
 def configure_logs(settings: Settings, part: str) -> None:
     """part: which process of the platform writes, such as `api`."""
-    to_terminal = settings.log_format == "console" or (settings.log_format == "auto" and sys.stderr.isatty())
+    to_terminal = settings.log_format == "console" or (
+        settings.log_format == "auto" and sys.stderr is not None and sys.stderr.isatty()
+    )
     renderer: Any = structlog.dev.ConsoleRenderer() if to_terminal else _render_json
     structlog.configure(
         processors=[
@@ -25,13 +28,34 @@ def configure_logs(settings: Settings, part: str) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _Forgiving(sys.stderr))),
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(part=part)
     # Libraries speak up only when something is wrong, and then in the same form.
     logging.basicConfig(level=logging.WARNING, handlers=[_ToStructuredLog()], force=True)
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # our own handler logs what it would repeat
+
+
+def _is_terminal() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+class _Forgiving:
+    """A stream that loses what nobody can take: a full disk or a reader that left must not decide over an execution."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        if self._stream is not None:
+            with contextlib.suppress(OSError, ValueError):
+                self._stream.write(text)
+
+    def flush(self) -> None:
+        if self._stream is not None:
+            with contextlib.suppress(OSError, ValueError):
+                self._stream.flush()
 
 
 class _ToStructuredLog(logging.Handler):

@@ -36,60 +36,57 @@ async def serve(settings: Settings, on_ready: Callable[[str], None]) -> None:
 
     Raises PlatformUnavailable when something cannot start.
     """
-    stop = stop_requested()
+    stopping = asyncio.create_task(stop_requested().wait())
+    running = asyncio.create_task(_run(settings, on_ready))
+    await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    # Wherever it is, also in the middle of starting, it ends what it began.
+    running.cancel()
+    stopping.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+
+
+async def _run(settings: Settings, on_ready: Callable[[str], None]) -> None:
     with locked(settings.data_dir), contextlib.closing(listen(settings.host, settings.port)) as listener:
         _warn_if_public(listener)
         async with _database(settings) as (database_url, database):
             await migrate_database(database_url)
             settings = _with_database(settings, database_url)
-            await _supervise(settings, listener, database, stop, on_ready)
+            parts = [_Part(f"api-{n}", "api", settings, listener) for n in range(settings.workers)]
+            parts.append(_Part("compiler", "compiler", settings, None))
+            await _supervise(parts, database, lambda: on_ready(url_of(listener)))
 
 
-async def _supervise(
-    settings: Settings,
-    listener: socket.socket,
-    database: EmbeddedPostgres | None,
-    stop: asyncio.Event,
-    on_ready: Callable[[str], None],
-) -> None:
-    parts = [_Part(f"api-{n}", "api", settings, listener) for n in range(settings.workers)]
-    parts.append(_Part("compiler", "compiler", settings, None))
-    stopping = asyncio.create_task(stop.wait())
-    starting = asyncio.create_task(_start_all(parts))
+async def _supervise(parts: list["_Part"], database: EmbeddedPostgres | None, on_ready: Callable[[], None]) -> None:
+    """Start the processes and keep them running, for ever."""
     try:
-        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if not stop.is_set():
-            await starting
-            on_ready(url_of(listener))
-            await _keep_running(parts, database, stopping)
+        await asyncio.gather(*(part.start() for part in parts))
+        on_ready()
+        async with asyncio.TaskGroup() as keepers:
+            for part in parts:
+                keepers.create_task(part.keep_running())
+            if database is not None:
+                keepers.create_task(_keep_database(database))
     finally:
-        starting.cancel()
-        stopping.cancel()
         log.info("serve.stopping")
-        await asyncio.gather(*(part.stop() for part in parts), starting, stopping, return_exceptions=True)
-
-
-async def _start_all(parts: list["_Part"]) -> None:
-    await asyncio.gather(*(part.start() for part in parts))
-
-
-async def _keep_running(parts: list["_Part"], database: EmbeddedPostgres | None, stopping: asyncio.Task[bool]) -> None:
-    keepers = [asyncio.create_task(part.keep_running()) for part in parts]
-    if database is not None:
-        keepers.append(asyncio.create_task(_keep_database(database)))
-    done, _ = await asyncio.wait([stopping, *keepers], return_when=asyncio.FIRST_COMPLETED)
-    for keeper in keepers:
-        keeper.cancel()
-    for task in done - {stopping}:
-        task.result()
+        await asyncio.gather(*(part.stop() for part in parts))
 
 
 async def _keep_database(database: EmbeddedPostgres) -> None:
+    pause_s = _FIRST_RESTART_S
     while True:
         code = await database.wait()
         log.error("postgres.died", exitCode=code)
-        await database.start()
-        log.info("postgres.restarted")
+        try:
+            await database.start()
+        except PlatformUnavailable as error:
+            # A full disk, say: the rest answers 503 until somebody makes room.
+            pause_s = min(pause_s * 2, _SLOWEST_RESTART_S)
+            log.error("postgres.not_restarted", error=str(error), restartInS=pause_s)
+            await asyncio.sleep(pause_s)
+        else:
+            pause_s = _FIRST_RESTART_S
+            log.info("postgres.restarted")
 
 
 class _Part:

@@ -29,8 +29,11 @@ class Client:
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/")
         try:
-            self._http = httpx.Client(base_url=self._url, timeout=_TIMEOUT_S)
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+            host = httpx.URL(self._url).host
+            # A proxy of the environment is not on the way to one's own machine.
+            own_machine = host in ("localhost", "::1") or host.startswith("127.")
+            self._http = httpx.Client(base_url=self._url, timeout=_TIMEOUT_S, trust_env=not own_machine)
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol, ImportError) as error:
             raise CommandFailed(f"{url!r} is not a URL: {error}") from error
 
     def __enter__(self) -> "Client":

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from projectnil.cli import output
+from projectnil.cli import output, streams
 from projectnil.cli.client import Client, CommandFailed
 from projectnil.config import read_settings
 
@@ -31,7 +31,7 @@ def deploy(
     description: Annotated[str | None, typer.Option(help="kept as it is when left out")] = None,
     language: Annotated[str | None, typer.Option(help="default: by the file's ending")] = None,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="do not wait for the compiler")] = False,
-    timeout_s: Annotated[float, typer.Option("--timeout", help="how long to wait, in seconds")] = 120.0,
+    timeout_s: Annotated[float, typer.Option("--timeout", min=0, help="how long to wait, in seconds")] = 120.0,
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
@@ -62,7 +62,7 @@ def invoke(
     as_json: AsJson = False,
 ) -> None:
     """Run a function and print its output; exit with 1 if it fails."""
-    given = sys.stdin.read() if input_json == "-" else input_json
+    given = streams.read_input() if input_json == "-" else input_json
     with _client(url) as client:
         result = client.execute(client.find(function), given.strip() or "{}")
         recorded = client.get(f"/executions/{result.id}") if logs or result.failed else {}
@@ -125,7 +125,7 @@ def executions(
 ) -> None:
     """List executions, the newest first."""
     with _client(url) as client:
-        path = f"/functions/{client.find(function)}/executions" if function else "/executions"
+        path = "/executions" if function is None else f"/functions/{client.find(function)}/executions"
         found = client.get(path, limit=limit, status=status)
     if as_json:
         output.print_json(found)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from projectnil import __version__
-from projectnil.cli import functions, output, platform
+from projectnil.cli import functions, output, platform, streams
 from projectnil.cli.client import CommandFailed
 from projectnil.domain.errors import PlatformError
 
@@ -59,11 +59,21 @@ def pnil(
 
 def run() -> None:
     """The console script. A failure is one line on standard error, and exit code 1."""
+    streams.prepare()
     try:
         app()
     except (CommandFailed, PlatformError) as failure:
         output.print_failure(f"pnil: {failure}")
-        sys.exit(1)
+    except UnicodeEncodeError:
+        output.print_failure("pnil: an argument is not text in UTF-8")
+    except BrokenPipeError:
+        streams.give_up_output()
+    except OSError as failure:
+        output.print_failure(f"pnil: {failure}")
+        streams.give_up_output()
+    else:
+        return
+    sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The commands that run the platform, whole or in parts."""
 
 import asyncio
+import contextlib
 import os
 from pathlib import Path
 from typing import Annotated
@@ -34,7 +35,7 @@ def serve(
     settings = _settings(host=host, port=port, data_dir=data_dir, database_url=database_url, workers=workers)
     configure_logs(settings, "serve")
     hide_from_siblings()
-    work = serve_platform(settings, lambda url: print(f"projectnil is ready at {url}", flush=True))
+    work = serve_platform(settings, _say_ready)
     raise typer.Exit(run_to_exit_code(work, "serve"))
 
 
@@ -46,7 +47,7 @@ def api(host: Host = None, port: Port = None, data_dir: DataDir = None, database
     settings = _with_database(_settings(host=host, port=port, data_dir=data_dir, database_url=database_url))
     listener = listen(settings.host, settings.port)
     url = url_of(listener)
-    raise typer.Exit(run_part("api", settings, listener, lambda: print(f"projectnil is ready at {url}", flush=True)))
+    raise typer.Exit(run_part("api", settings, listener, lambda: _say_ready(url)))
 
 
 def compiler(data_dir: DataDir = None, database_url: NeededDatabaseUrl = None) -> None:
@@ -87,6 +88,12 @@ def prune(
         print(f"dropped {partition}")
     if not dropped:
         print(f"no partition is wholly older than {older_than}")
+
+
+def _say_ready(url: str) -> None:
+    # The platform runs, whether or not anybody reads that it does.
+    with contextlib.suppress(OSError):
+        print(f"projectnil is ready at {url}", flush=True)
 
 
 def _settings(**overrides: object) -> Settings:

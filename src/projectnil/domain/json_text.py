@@ -20,11 +20,12 @@ EXPANDED_DIGITS = 100_000
 EXPANDED_DIGITS_PER_BYTE = 8
 
 _ESCAPE = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
-# Linear only on valid JSON, where every string ends.
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_SUSPECT_NUMBER = re.compile(rb"[eE][+-]?[0-9]{2,}|[0-9.]{%d,}" % NUMBER_DIGITS)
+# For valid JSON only, where every string ends. Possessive, so that nothing is remembered to go back to.
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+# A run of digits is looked at from its first one only: whoever can make one digit less than too many can repeat it.
+_SUSPECT_NUMBER = re.compile(rb"[eE][+-]?[0-9]{2}|(?<![0-9.])[0-9.]{%d}" % NUMBER_DIGITS)
 _EXPONENT = re.compile(rb"[eE][+-]?0*([0-9]{2,})")
-_LONG_NUMBER = re.compile(rb"[0-9.]{%d,}" % (NUMBER_DIGITS + 1))
+_LONG_NUMBER = re.compile(rb"(?<![0-9.])[0-9.]{%d}" % (NUMBER_DIGITS + 1))
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _STEP = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 

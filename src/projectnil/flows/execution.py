@@ -160,7 +160,8 @@ class Executor:
             finished = failure(started.id, refused, outcome.logs)
             completed_at = await self._ledger.finish(finished)
         if completed_at is None:
-            # Another node found this one's lease lapsed and said so, or the function was deleted meanwhile.
+            await self._check_still_there(started.function_id)
+            # Another node found this one's lease lapsed, and said so.
             raise ExecutionInterrupted(started.id, INTERRUPTED)
         _log_finished(started, finished)
         return Run(
@@ -172,6 +173,11 @@ class Executor:
             started.created_at,
             completed_at,
         )
+
+    async def _check_still_there(self, function_id: FunctionId) -> None:
+        async with self._pool.acquire() as conn:
+            if await functions.get_runnable(conn, function_id) is None:
+                raise FunctionNotFound(function_id)
 
     async def _runnable(self, function_id: FunctionId) -> Runnable:
         cached = self._cache.get(function_id)
@@ -217,8 +223,8 @@ def _finished(execution_id: ExecutionId, outcome: Outcome) -> FinishedExecution:
 
 
 def _log_finished(started: _Started, finished: FinishedExecution) -> None:
-    ids = {"executionId": str(started.id), "functionId": str(started.function_id)}
+    execution_id, function_id = str(started.id), str(started.function_id)
     if finished.status is ExecutionStatus.COMPLETED:
-        log.info("execution.completed", **ids)
+        log.info("execution.completed", executionId=execution_id, functionId=function_id)
     else:
-        log.info("execution.failed", **ids, error=finished.error_message)
+        log.info("execution.failed", executionId=execution_id, functionId=function_id, error=finished.error_message)

@@ -17,6 +17,7 @@ import structlog
 from projectnil.domain.errors import INTERRUPTED, InvalidInput, PlatformUnavailable
 from projectnil.domain.executions import ExecutionStatus
 from projectnil.domain.ids import ExecutionId, NodeId, first_id_at, moment_of, new_execution_id
+from projectnil.domain.text import storable
 from projectnil.postgres import executions, nodes, partitions
 from projectnil.postgres.coalescer import Coalescer
 from projectnil.postgres.connections import STATEMENT_TIMEOUT_S, Connection, Pool
@@ -178,4 +179,4 @@ class Ledger:
 
 def failure(execution_id: ExecutionId, message: str, logs: str | None = None) -> FinishedExecution:
     """The outcome of an execution that FAILED, by whoever's fault."""
-    return FinishedExecution(execution_id, ExecutionStatus.FAILED, None, message, logs or None)
+    return FinishedExecution(execution_id, ExecutionStatus.FAILED, None, storable(message), logs or None)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from projectnil.domain.errors import INTERRUPTED
-from projectnil.domain.ids import ExecutionId, first_id_at
+from projectnil.domain.ids import ExecutionId, FunctionId, NodeId, first_id_at
 from projectnil.postgres import executions, nodes
 from projectnil.postgres.connections import Pool, transaction
 
@@ -16,25 +16,23 @@ _FORGET_AFTER_S = 60.0
 _OVERLAP = timedelta(seconds=30)
 
 
-async def recover(pool: Pool) -> list[ExecutionId]:
-    """Fail the executions of every api process whose lease lapsed; returns them."""
-    interrupted: list[ExecutionId] = []
+async def recover(pool: Pool, node_id: NodeId) -> list[ExecutionId]:
+    """Fail the executions of every other api process whose lease lapsed; returns them. node_id: who looks.
+
+    A process never takes itself for dead: it may just have been kept from renewing for a while.
+    """
+    interrupted: list[tuple[ExecutionId, FunctionId]] = []
     async with transaction(pool) as conn:
         await nodes.delete_lapsed_compilers(conn)
-        for node in await nodes.lock_lapsed(conn, _FORGET_AFTER_S):
-            found = await executions.interrupt(
-                conn, node_id=node.id, oldest=node.oldest_execution_id, message=INTERRUPTED
-            )
-            for execution_id, function_id in found:
-                log.warning(
-                    "execution.interrupted",
-                    executionId=str(execution_id),
-                    functionId=str(function_id),
-                    error=INTERRUPTED,
-                )
-                interrupted.append(execution_id)
+        for node in await nodes.lock_lapsed(conn, node_id, _FORGET_AFTER_S):
+            oldest = node.oldest_execution_id
+            interrupted += await executions.interrupt(conn, node_id=node.id, oldest=oldest, message=INTERRUPTED)
             if node.forgotten:
                 await nodes.delete(conn, node.id)
             else:
                 await nodes.advance(conn, node.id, first_id_at(datetime.now(UTC) - _OVERLAP))
-    return interrupted
+    for execution_id, function_id in interrupted:
+        log.warning(
+            "execution.interrupted", executionId=str(execution_id), functionId=str(function_id), error=INTERRUPTED
+        )
+    return [execution_id for execution_id, _ in interrupted]

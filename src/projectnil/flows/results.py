@@ -7,6 +7,7 @@ from projectnil.domain.compilation import RESULTS_QUEUE, CompilationResult, deco
 from projectnil.domain.errors import InvalidInput
 from projectnil.domain.functions import FunctionStatus
 from projectnil.domain.ids import FunctionId
+from projectnil.domain.text import storable
 from projectnil.postgres import functions, queues
 from projectnil.postgres.connections import Connection, Pool, transaction
 from projectnil.postgres.queues import Message
@@ -69,12 +70,8 @@ async def _mark(conn: Connection, function_id: FunctionId, result: CompilationRe
 def _verdict(result: CompilationResult) -> bytes | str:
     """The module, or why there is none."""
     if not result.success:
-        return _storable(result.error) or "the compiler gave no reason"
+        return storable(result.error or "") or "the compiler gave no reason"
     try:
         return wasm_of(result)
     except InvalidInput as error:
         return f"the compiler's answer cannot be used: {error}"
-
-
-def _storable(text: str | None) -> str:
-    return (text or "").replace("\0", "\N{REPLACEMENT CHARACTER}")

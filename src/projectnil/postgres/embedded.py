@@ -16,6 +16,7 @@ import tempfile
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import quote
 
 import structlog
 
@@ -98,7 +99,7 @@ class EmbeddedPostgres:
                 return
 
     def _url(self, database: str) -> str:
-        return f"postgresql://postgres@/{database}?host={self._sockets}"
+        return f"postgresql://postgres@/{database}?host={quote(os.fspath(self._sockets), safe='/')}"
 
     async def _create_cluster(self) -> None:
         log.info("postgres.creating_cluster", folder=str(self._cluster))
@@ -109,7 +110,12 @@ class EmbeddedPostgres:
         arguments = ["--username=postgres", "--auth=trust", "--encoding=UTF8"]
         locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
         initdb = await self._spawn("initdb", "--pgdata", str(unfinished), *arguments, *locale, capture=True)
-        output, _ = await initdb.communicate()
+        try:
+            output, _ = await initdb.communicate()
+        except asyncio.CancelledError:
+            initdb.kill()
+            await initdb.wait()
+            raise
         if initdb.returncode != 0:
             raise PlatformUnavailable(f"cannot create a Postgres cluster:\n{output.decode(errors='replace')}")
         unfinished.rename(self._cluster)
@@ -239,7 +245,8 @@ def _own_folder(folder: Path, user: pwd.struct_passwd | None) -> None:
 
 
 def _socket_folder(cluster: Path) -> Path:
-    """The cluster's own folder, or, where that name is too long for a socket, one in the temporary folder."""
-    if len(os.fsencode(cluster / ".s.PGSQL.5432.lock")) <= _SOCKET_PATH_BYTES:
+    """The cluster's own folder, or, where a socket cannot have such a name, one in the temporary folder."""
+    fits = len(os.fsencode(cluster / ".s.PGSQL.5432.lock")) <= _SOCKET_PATH_BYTES
+    if fits and "," not in os.fspath(cluster):  # a comma separates the folders of several
         return cluster
     return Path(tempfile.gettempdir()) / f"projectnil-{sha256(os.fsencode(cluster)).hexdigest()[:16]}"

@@ -20,9 +20,9 @@ SET lease_expires_at = EXCLUDED.lease_expires_at, oldest_execution_id = EXCLUDED
 _LOCK_LAPSED = """
 -- One node at a time notices a lapsed lease; the others skip it.
 SELECT id, oldest_execution_id,
-       lease_expires_at < clock_timestamp() - make_interval(secs => $1) AS forgotten
+       lease_expires_at < clock_timestamp() - make_interval(secs => $2) AS forgotten
 FROM nodes
-WHERE role = 'api' AND lease_expires_at < clock_timestamp()
+WHERE role = 'api' AND id <> $1 AND lease_expires_at < clock_timestamp()
 FOR UPDATE SKIP LOCKED
 """
 _ADVANCE = "UPDATE nodes SET oldest_execution_id = greatest(oldest_execution_id, $2) WHERE id = $1"
@@ -52,9 +52,9 @@ async def renew_compiler(conn: Connection, node_id: NodeId, lease_s: float, lang
     await conn.execute(_RENEW, node_id, "compiler", languages, lease_s, None)
 
 
-async def lock_lapsed(conn: Connection, forget_after_s: float) -> list[LapsedNode]:
-    """The api processes whose lease lapsed, held until the transaction ends."""
-    return [LapsedNode(*row) for row in await conn.fetch(_LOCK_LAPSED, forget_after_s)]
+async def lock_lapsed(conn: Connection, looker: NodeId, forget_after_s: float) -> list[LapsedNode]:
+    """The api processes but `looker` whose lease lapsed, held until the transaction ends."""
+    return [LapsedNode(*row) for row in await conn.fetch(_LOCK_LAPSED, looker, forget_after_s)]
 
 
 async def advance(conn: Connection, node_id: NodeId, oldest_execution_id: UUID) -> None:

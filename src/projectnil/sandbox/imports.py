@@ -13,8 +13,9 @@ from typing import TypeAlias
 from wasmtime import FuncType, Linker, ValType
 
 from projectnil.domain.guest_errors import GuestAborted, GuestExited
+from projectnil.domain.text import storable
 from projectnil.sandbox.capi import Caller, define_function
-from projectnil.sandbox.journal import Journal, storable
+from projectnil.sandbox.journal import Journal
 
 MODULE = "env"
 _MOST_MESSAGE_CHARACTERS = 8_192

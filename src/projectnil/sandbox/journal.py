@@ -4,6 +4,7 @@ from time import perf_counter
 
 from projectnil.domain.guest_errors import GuestError
 from projectnil.domain.limits import in_units
+from projectnil.domain.text import storable
 
 
 class Journal:
@@ -49,8 +50,3 @@ class Journal:
 
     def stop_timer(self, label: str) -> None:
         self._timers.pop(label, None)
-
-
-def storable(text: str) -> str:
-    """Postgres text cannot hold U+0000."""
-    return text.replace("\0", "\ufffd") if "\0" in text else text

@@ -3,6 +3,7 @@
 import asyncio
 from datetime import timedelta
 
+from projectnil.domain.ids import NodeId
 from projectnil.flows import recovery, retention
 from projectnil.flows.ledger import Ledger
 from projectnil.postgres.connections import Pool
@@ -17,9 +18,9 @@ async def renew_lease(ledger: Ledger, lease_s: float) -> None:
     await asyncio.sleep(lease_s / _RENEWALS_PER_LEASE)
 
 
-async def recover(pool: Pool, lease_s: float) -> None:
+async def recover(pool: Pool, node_id: NodeId, lease_s: float) -> None:
     """One look for lapsed leases, and the sleep until the next."""
-    await recovery.recover(pool)
+    await recovery.recover(pool, node_id)
     await asyncio.sleep(lease_s / 2)
 
 

@@ -1,0 +1,31 @@
+"""Standard input and output, whatever the shell made of them."""
+
+import os
+import sys
+from io import TextIOWrapper
+from pathlib import Path
+
+from projectnil.cli.client import CommandFailed
+
+
+def prepare() -> None:
+    """Speak UTF-8 in any locale; a stream that was closed reads as empty and takes everything."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 # open until the end
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="replace")
+
+
+def give_up_output() -> None:
+    """Whoever read standard output is gone: what is still to be written at exit goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def read_input() -> str:
+    """All of standard input. Raises CommandFailed when it is not UTF-8."""
+    try:
+        return sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError as error:
+        raise CommandFailed(f"standard input is not UTF-8: {error.reason} at byte {error.start}") from None
