@@ -49,7 +49,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     lease_s: float = 5.0
     retention_days: int = 0
-    stop_grace_s: float = 3.0
+    stop_grace_s: float = 2.5
 
     @property
     def limits(self) -> Limits:

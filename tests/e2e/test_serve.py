@@ -36,7 +36,8 @@ def test_it_prints_one_line_and_stops_on_a_signal_within_five_seconds_leaving_no
     platform = start_platform(data_dir)
     with platform.client() as http:
         spin = ready(http, SPIN)
-    spinning = threading.Thread(target=_post, args=(f"{platform.url}/functions/{spin}/execute",))
+    answers: list[httpx.Response] = []
+    spinning = threading.Thread(target=_post, args=(f"{platform.url}/functions/{spin}/execute", answers))
     spinning.start()
     time.sleep(0.3)
     below = psutil.Process(platform.process.pid).children(recursive=True)
@@ -51,11 +52,11 @@ def test_it_prints_one_line_and_stops_on_a_signal_within_five_seconds_leaving_no
     assert platform.process.stdout.read() == ""
     platform.process.stdout.close()
     spinning.join()
+    assert [answer.status_code for answer in answers] == [503], platform.log.read_text()[-3000:]
 
 
-def _post(url: str) -> None:
-    response = httpx.post(url, json={}, timeout=30)
-    assert response.status_code == 503
+def _post(url: str, answers: list[httpx.Response]) -> None:
+    answers.append(httpx.post(url, json={}, timeout=30))
 
 
 def test_what_runs_when_it_is_stopped_is_finished_and_what_cannot_is_recorded_as_interrupted(data_dir: Path) -> None:

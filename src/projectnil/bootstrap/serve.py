@@ -28,7 +28,7 @@ _READY_TIMEOUT_S = 60.0
 _FIRST_RESTART_S = 0.2
 _SLOWEST_RESTART_S = 10.0
 _STEADY_AFTER_S = 30.0
-_KILL_AFTER_GRACE_S = 1.0
+_KILL_AFTER_GRACE_S = 1.7
 
 
 async def serve(settings: Settings, on_ready: Callable[[str], None]) -> None:
