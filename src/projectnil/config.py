@@ -109,7 +109,8 @@ def _check(settings: Settings) -> None:
         value = getattr(settings, name)
         zero_is_fine = name in ("port", "retention_days")
         if isinstance(value, int | float) and not (value > 0 or (value == 0 and zero_is_fine)):
-            raise InvalidInput(f"must be greater than 0; it is {value}", PREFIX + name.upper())
+            least = "at least 0" if zero_is_fine else "greater than 0"
+            raise InvalidInput(f"must be {least}; it is {value}", PREFIX + name.upper())
     if settings.port > 65535:
         raise InvalidInput(f"must be at most 65535; it is {settings.port}", PREFIX + "PORT")
     if settings.sandbox_max_processes < settings.sandbox_processes:

@@ -39,7 +39,10 @@ class Pnil:
         return json.loads(done.stdout)
 
     def on_a_terminal(self, *arguments: object) -> tuple[int, str]:
-        controller, terminal = pty.openpty()
+        try:
+            controller, terminal = pty.openpty()
+        except OSError as error:
+            pytest.skip(f"no terminal can be made on this machine: {error}")
         done = subprocess.Popen(
             [PNIL, *map(str, arguments)], stdin=terminal, stdout=terminal, stderr=terminal, env=self._environment
         )
@@ -194,6 +197,9 @@ def test_a_name_that_several_functions_have_asks_for_an_id(pnil: Pnil, tmp_path:
     done = pnil("show", "twin")
     assert done.returncode == 1
     assert "more than one function is named 'twin'; use an id" in done.stderr
+    twin = pnil.json("list")[0]["id"]
+    updated = pnil.json("deploy", write(tmp_path, "other.ts", CHATTY), "--name", twin)
+    assert (updated["id"], updated["name"], updated["revision"]) == (twin, "twin", 2)
 
 
 def test_deleting_asks_on_a_terminal_and_not_in_a_script(pnil: Pnil, tmp_path: Path) -> None:
@@ -272,3 +278,15 @@ def test_odd_streams_and_locales_end_without_a_traceback(
     assert "Exception ignored" not in said
     if done.returncode:
         assert said.startswith("pnil: ")
+
+
+def test_a_narrow_terminal_cuts_a_line_at_its_end_and_a_pipe_never(pnil: Pnil, tmp_path: Path) -> None:
+    pnil.json("deploy", write(tmp_path, "narrow.ts", FAIL))
+    pnil("invoke", "narrow")
+    pnil._environment["COLUMNS"] = "90"
+    _, shown = pnil.on_a_terminal("executions", "narrow")
+    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown).splitlines()
+    assert re.fullmatch(r"ID +STATUS +STARTED +TOOK +ERROR", plain[0])
+    assert re.match(r"[0-9a-f-]{36}  FAILED  \S+ \S+  [0-9.]+ ms  abort: no", plain[1])
+    assert max(map(len, plain)) <= 90
+    assert "no luck today in function.ts(1:49)" in pnil("executions", "narrow").stdout

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import pty
 import signal
 import socket
 import subprocess
@@ -283,3 +284,40 @@ def test_executions_do_not_depend_on_anybody_reading_the_log(data_dir: Path) -> 
     process.terminate()
     assert process.wait(15) == 0
     process.stdout.close()
+
+
+def test_it_stops_when_its_terminal_is_closed_although_no_signal_says_so(data_dir: Path) -> None:
+    controller, terminal = pty.openpty()
+    # Like make, the leader of the session takes the hang-up for itself and goes on waiting.
+    leader = subprocess.Popen(
+        ["/bin/sh", "-c", f"trap '' HUP; {PNIL} serve --port 0 --data-dir {data_dir}; exit 0"],
+        stdin=terminal,
+        stdout=subprocess.PIPE,
+        stderr=terminal,
+        text=True,
+        env=environment(),
+        start_new_session=True,
+    )
+    os.close(terminal)
+    assert leader.stdout is not None
+    assert READY.fullmatch(leader.stdout.readline())
+    below = psutil.Process(leader.pid).children(recursive=True)
+    os.close(controller)
+    assert leader.wait(15) == 0
+    _, alive = psutil.wait_procs(below, timeout=2)
+    assert not alive, [process.cmdline() for process in alive]
+    leader.stdout.close()
+
+
+async def test_what_a_database_refuses_is_told_in_one_line(cluster: Cluster, data_dir: Path) -> None:
+    async with cluster.database("template0") as url:
+        missing = url.replace("/test_", "/absent_")
+        for command in (["migrate"], ["api", "--port", 0], ["compiler"], ["prune", "--older-than", "1d"]):
+            result = await asyncio.to_thread(finish, [*command, "--database-url", missing, "--data-dir", data_dir])
+            assert result.returncode == 1, command
+            assert "does not exist" in result.stderr
+            assert "Traceback" not in result.stderr
+        prune = ["prune", "--older-than", "1d", "--database-url", url, "--data-dir", data_dir]
+        unmigrated = await asyncio.to_thread(finish, prune)
+        assert unmigrated.returncode == 1
+        assert "is the schema up to date ('pnil migrate')?" in unmigrated.stderr

@@ -4,6 +4,7 @@ Settings come by environment, which others cannot read as they can a command lin
 part is up.
 """
 
+import contextlib
 import os
 import socket
 import sys
@@ -30,7 +31,9 @@ def child_environment(settings: Settings) -> dict[str, str]:
 
 
 def _say_ready(ready_fd: int) -> None:
-    os.write(ready_fd, b"1")
+    # Whoever waited for it may have been told to stop.
+    with contextlib.suppress(BrokenPipeError):
+        os.write(ready_fd, b"1")
     os.close(ready_fd)
 
 

@@ -16,7 +16,8 @@ def locked(data_dir: Path) -> Iterator[None]:
     with _lock_file(data_dir) as lock:
         if not _take(lock):
             raise PlatformUnavailable(
-                f"the data folder {data_dir} is in use by another pnil serve; choose another --data-dir"
+                f"the data folder {data_dir} is in use by another pnil serve; "
+                "choose another --data-dir (PROJECTNIL_DATA_DIR)"
             )
         yield
 

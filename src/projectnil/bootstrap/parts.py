@@ -12,6 +12,7 @@ import uvloop
 from projectnil.bootstrap.logs import configure_logs
 from projectnil.config import Settings
 from projectnil.domain.errors import PlatformError
+from projectnil.postgres.errors import ANY_ERROR
 from projectnil.processes import hide_from_siblings
 
 log = structlog.get_logger()
@@ -34,12 +35,12 @@ def run_to_exit_code(
         run(work)
     except KeyboardInterrupt:
         return 130
-    except PlatformError as error:
+    except (PlatformError, ANY_ERROR) as error:
         log.error(f"{part}.failed", error=str(error))
         return 1
     except BaseExceptionGroup as group:
         # Loops that run side by side may fail side by side.
-        platform_errors, surprises = group.split(PlatformError)
+        platform_errors, surprises = group.split((PlatformError, ANY_ERROR))
         if surprises is not None:
             raise
         for failure in _leaves(platform_errors):

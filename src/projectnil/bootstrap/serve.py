@@ -15,7 +15,7 @@ from projectnil.bootstrap.child import child_environment
 from projectnil.bootstrap.connections import API_EXTRA_CONNECTIONS, compiler_connections
 from projectnil.bootstrap.data_dir import locked
 from projectnil.bootstrap.migration import migrate_database
-from projectnil.bootstrap.signals import stop_requested
+from projectnil.bootstrap.signals import stop_requested, terminal_closed
 from projectnil.bootstrap.sockets import listen, url_of
 from projectnil.config import Settings
 from projectnil.domain.errors import PlatformUnavailable
@@ -36,12 +36,13 @@ async def serve(settings: Settings, on_ready: Callable[[str], None]) -> None:
 
     Raises PlatformUnavailable when something cannot start.
     """
-    stopping = asyncio.create_task(stop_requested().wait())
+    reasons = [asyncio.create_task(stop_requested().wait()), asyncio.create_task(terminal_closed())]
     running = asyncio.create_task(_run(settings, on_ready))
-    await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait([running, *reasons], return_when=asyncio.FIRST_COMPLETED)
     # Wherever it is, also in the middle of starting, it ends what it began.
     running.cancel()
-    stopping.cancel()
+    for reason in reasons:
+        reason.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await running
 

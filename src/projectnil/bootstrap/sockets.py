@@ -22,7 +22,8 @@ def listen(host: str, port: int) -> socket.socket:
         listener.close()
         problem = os.strerror(error.errno) if error.errno else str(error)
         raise PlatformUnavailable(
-            f"cannot listen on {host}:{port}: {problem}; choose another --port or --host"
+            f"cannot listen on {host}:{port}: {problem}; "
+            "choose another --port or --host (PROJECTNIL_PORT, PROJECTNIL_HOST)"
         ) from error
     listener.listen(_BACKLOG)
     return listener

@@ -8,10 +8,11 @@ from datetime import timedelta
 from projectnil.bootstrap.data_dir import is_in_use, locked
 from projectnil.bootstrap.migration import migrate_database
 from projectnil.config import Settings
-from projectnil.domain.errors import InvalidInput
+from projectnil.domain.errors import InvalidInput, PlatformUnavailable
 from projectnil.flows import retention
 from projectnil.postgres.connections import open_pool
 from projectnil.postgres.embedded import EmbeddedPostgres
+from projectnil.postgres.errors import ANY_ERROR
 
 _AGE = re.compile(r"(?P<number>[1-9][0-9]{0,4})(?P<unit>[dw])")
 
@@ -43,6 +44,18 @@ def parse_age(text: str) -> timedelta:
 
 @contextlib.asynccontextmanager
 async def _database(settings: Settings) -> AsyncIterator[str]:
+    """As `_server`. What the database refuses becomes PlatformUnavailable."""
+    try:
+        async with _server(settings) as database_url:
+            yield database_url
+    except ANY_ERROR as error:
+        raise PlatformUnavailable(
+            f"the database refused: {error}; may this user do it, and is the schema up to date ('pnil migrate')?"
+        ) from error
+
+
+@contextlib.asynccontextmanager
+async def _server(settings: Settings) -> AsyncIterator[str]:
     """The given database; or the embedded one, which a running `pnil serve` has started, or which is started now."""
     if settings.database_url is not None:
         yield settings.database_url

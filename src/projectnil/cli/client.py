@@ -63,14 +63,16 @@ class Client:
         return str(found[0]["id"]) if found else None
 
     def deploy(self, name: str, description: str | None, language: str, source: str) -> Json:
-        """Create the function, or update the one of that name; returns its details."""
+        """Create the function, or update the one of that name, or of that id; returns its details."""
         body: Json = {"name": name, "description": description, "language": language, "source": source}
-        function_id = self.find_named(name)
+        function_id = name if parse_id(name) is not None else self.find_named(name)
         if function_id is None:
             created = self._call("POST", "/functions", json=body)
             return self.show(created["id"])
+        current = self.show(function_id)
+        body["name"] = current["name"]
         if description is None:
-            body["description"] = self.show(function_id)["description"]
+            body["description"] = current["description"]
         updated: Json = self._call("PUT", f"/functions/{function_id}", json=body)
         return updated
 
@@ -147,4 +149,5 @@ def _problem(response: httpx.Response) -> str:
         problem = response.json()
         return f"{problem['detail']} (HTTP {response.status_code})"
     except (json.JSONDecodeError, KeyError, TypeError):
-        return f"HTTP {response.status_code} that is not projectnil's: {response.text[:200]}"
+        said = " ".join(response.text.split())[:100]
+        return f"what answers is not projectnil: HTTP {response.status_code}, {said}"

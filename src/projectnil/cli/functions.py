@@ -27,7 +27,7 @@ _GENERIC_NAMES = ("function", "index", "main")
 
 def deploy(
     file: Annotated[Path, typer.Argument(help="the source, in UTF-8")],
-    name: Annotated[str | None, typer.Option(help="default: the file's name, or its folder's")] = None,
+    name: Annotated[str | None, typer.Option(help="default: the file's name; an id updates that function")] = None,
     description: Annotated[str | None, typer.Option(help="kept as it is when left out")] = None,
     language: Annotated[str | None, typer.Option(help="default: by the file's ending")] = None,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="do not wait for the compiler")] = False,

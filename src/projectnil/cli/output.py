@@ -11,7 +11,6 @@ from urllib.parse import quote
 from rich.console import Console
 from rich.markup import escape
 from rich.syntax import Syntax
-from rich.table import Table
 from rich.text import Text
 
 __all__ = ["escape"]  # markup must not be read out of what users wrote
@@ -66,15 +65,17 @@ def path_segment(text: str) -> str:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Columns that line up, one line a row; where the terminal is narrow the last column is cut."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for number, column in enumerate(columns[:-1]):
-        widest = max(Text.from_markup(row[number]).cell_len for row in [columns, *rows])
-        table.add_column(column, no_wrap=True, min_width=widest)
-    table.add_column(columns[-1], no_wrap=True, overflow="ellipsis")
-    for row in rows:
-        table.add_row(*row)
-    out.print(table)
+    """Columns that line up, one line a row; a narrow terminal cuts the line at its end, where the last column is."""
+    table = [[Text(column, style="bold") for column in columns]]
+    table += [[Text.from_markup(cell) for cell in row] for row in rows]
+    widths = [max(row[number].cell_len for row in table) for number in range(len(columns) - 1)]
+    for row in table:
+        line = Text()
+        for cell, width in zip(row, [*widths, 0], strict=True):
+            cell.pad_right(max(width - cell.cell_len, 0) + 2 if width else 0)
+            line.append_text(cell)
+        line.rstrip()
+        out.print(line, no_wrap=True, overflow="ellipsis", crop=True, soft_wrap=False)
 
 
 def print_fields(fields: Json) -> None:
