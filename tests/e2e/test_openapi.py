@@ -78,6 +78,18 @@ def test_every_operation_is_there(http: httpx.Client, operation: Any) -> None:
     assert str(response.status_code) in DOCUMENT["paths"][operation.path][operation.method.lower()]["responses"]
 
 
+def test_the_page_for_people_has_it_all_and_refers_to_nothing_outside(http: httpx.Client) -> None:
+    page = http.get("/docs")
+    assert page.headers["Content-Type"].startswith("text/html")
+    for operation in OPERATIONS:
+        assert f"<code>{operation.path}</code>" in page.text
+    for kind in problem_kinds():
+        assert f"id='{kind.name}'" in page.text
+    for outside in ("http://", "https://", "src=", "<script", "@import", "url("):
+        assert outside not in page.text
+    assert http.get("/", follow_redirects=True).text == page.text
+
+
 def _media(value: Any) -> list[Json]:
     if isinstance(value, list):
         return [media for item in value for media in _media(item)]

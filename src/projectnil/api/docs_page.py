@@ -30,6 +30,7 @@ summary { cursor: pointer; margin: .4rem 0; }
 
 def docs_page(document: Json) -> str:
     """The page for an OpenAPI document of ours, as HTML."""
+    schemas = document["components"]["schemas"]
     info = document["info"]
     parts = [
         f"<!doctype html><html lang='en'><meta charset='utf-8'><title>{escape(info['title'])} API</title>",
@@ -39,7 +40,7 @@ def docs_page(document: Json) -> str:
         "<a href='/openapi.json'>/openapi.json</a> (OpenAPI 3.1).</p>",
         *(f"<p>{_inline(text)}</p>" for text in info["description"].split("\n\n")),
         *_contents(document),
-        *_operations(document),
+        *_operations(document, schemas),
         *_problems(),
         "</body></html>",
     ]
@@ -56,24 +57,25 @@ def _contents(document: Json) -> Iterator[str]:
     yield "<nav><ul>"
     for path, method, operation in _each(document):
         yield f"<li>{_method(method)} <a href='#{operation['operationId']}'><code>{escape(path)}</code></a></li>"
-    yield "</ul></nav>"
+    yield "<li><a href='#errors'>Errors</a></li></ul></nav>"
 
 
-def _operations(document: Json) -> Iterator[str]:
+def _operations(document: Json, schemas: Json) -> Iterator[str]:
     for tag in document["tags"]:
         yield f"<h2>{escape(tag['name'].capitalize())}</h2>"
         for path, method, operation in _each(document):
             if tag["name"] in operation["tags"]:
-                yield from _operation(path, method, operation)
+                yield from _operation(path, method, operation, schemas)
 
 
-def _operation(path: str, method: str, operation: Json) -> Iterator[str]:
+def _operation(path: str, method: str, operation: Json, schemas: Json) -> Iterator[str]:
     yield f"<article id='{operation['operationId']}'><h3>{_method(method)} <code>{escape(path)}</code> "
     yield f"<small>{escape(operation['summary'])}</small></h3><p>{_inline(operation['description'])}</p>"
     if operation["parameters"]:
         yield from _parameters(operation["parameters"])
     if body := operation.get("requestBody"):
         yield f"<p><strong>Takes</strong> {_inline(body['description'])}</p>"
+        yield from _fields(body, schemas)
         yield from _media(body)
     yield "<p><strong>Answers</strong></p>"
     for status, response in operation["responses"].items():
@@ -81,6 +83,8 @@ def _operation(path: str, method: str, operation: Json) -> Iterator[str]:
         yield f"{_inline(response['description'])}</summary>"
         for name, header in response.get("headers", {}).items():
             yield f"<p><code>{escape(name)}</code>: {_inline(header['description'])}</p>"
+        if status.startswith("2"):
+            yield from _fields(response, schemas)
         yield from _media(response)
         yield "</details>"
     yield "</article>"
@@ -102,6 +106,34 @@ def _value(schema: Json) -> str:
     return str(schema.get("format", schema["type"]))
 
 
+def _fields(body: Json, schemas: Json) -> Iterator[str]:
+    shape = body.get("content", {}).get("application/json", {}).get("schema", {})
+    reference = shape.get("items", shape).get("$ref")
+    if reference is None:
+        return
+    schema = schemas[reference.rpartition("/")[2]]
+    required = schema.get("required", [])
+    yield "<details><summary>Fields</summary><table>"
+    for name, field in schema["properties"].items():
+        about = field.get("description") or schemas.get(_name_of(field), {}).get("description", "")
+        need = "" if name in required else ", optional"
+        yield f"<tr><td><code>{escape(name)}</code></td><td>{escape(_type(field, schemas))}{need}</td>"
+        yield f"<td>{_inline(about)}</td></tr>"
+    yield "</table></details>"
+
+
+def _type(field: Json, schemas: Json) -> str:
+    if "anyOf" in field:
+        return " or ".join(_type(choice, schemas) for choice in field["anyOf"])
+    if "$ref" in field:
+        return ", ".join(schemas[_name_of(field)].get("enum", ["object"]))
+    return str(field.get("format", field.get("type", "any JSON")))
+
+
+def _name_of(field: Json) -> str:
+    return str(field.get("$ref", "")).rpartition("/")[2]
+
+
 def _media(body: Json) -> Iterator[str]:
     for media_type, media in body.get("content", {}).items():
         found = [example["value"] for example in media.get("examples", {}).values()]
@@ -112,7 +144,7 @@ def _media(body: Json) -> Iterator[str]:
 
 
 def _problems() -> Iterator[str]:
-    yield "<h2>Errors</h2><p>The <code>type</code> of a problem leads here.</p>"
+    yield "<h2 id='errors'>Errors</h2><p>The <code>type</code> of a problem leads here.</p>"
     for kind in problem_kinds():
         yield f"<article id='{kind.name}'><h3><code>{kind.status.value}</code> {escape(kind.title)} "
         yield f"<small>{escape(kind.name)}</small></h3><pre><code>"

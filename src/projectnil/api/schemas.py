@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from projectnil.domain.executions import Execution, ExecutionStatus, ExecutionSummary
 from projectnil.domain.functions import Function, FunctionStatus, FunctionSummary
+from projectnil.domain.languages import Language
 from projectnil.flows.execution import Run
 
 Name = Annotated[str, Meta(description="1 to 255 characters; need not be unique", examples=["add"])]
@@ -19,7 +20,9 @@ Source = Annotated[
         examples=["export function handle(input: string): string { return input; }"],
     ),
 ]
-LanguageName = Annotated[str, Meta(examples=["assemblyscript"])]
+LanguageName = Annotated[str, Meta(description=f"one of: {', '.join(Language)}", examples=["assemblyscript"])]
+Description = Annotated[str | None, Meta(description="at most 10,000 characters")]
+Timestamp = Annotated[datetime, Meta(tz=True)]
 ErrorMessage = Annotated[
     str | None,
     Meta(description="why the function failed: which limit, which message, which line; null unless FAILED"),
@@ -38,7 +41,7 @@ class FunctionBody(_Body):
     name: Name
     language: LanguageName
     source: Source
-    description: str | None = None
+    description: Description = None
 
 
 class ExecuteBody(_Body):
@@ -53,7 +56,7 @@ class FunctionCreated(_Body):
     id: UUID
     name: str
     status: FunctionStatus
-    created_at: datetime
+    created_at: Timestamp
 
 
 class FunctionItem(_Body):
@@ -61,12 +64,12 @@ class FunctionItem(_Body):
 
     id: UUID
     name: str
-    description: str | None
+    description: Description
     language: LanguageName
     status: FunctionStatus
     revision: Revision
-    created_at: datetime
-    updated_at: datetime
+    created_at: Timestamp
+    updated_at: Timestamp
 
 
 class FunctionDetails(_Body):
@@ -74,14 +77,14 @@ class FunctionDetails(_Body):
 
     id: UUID
     name: str
-    description: str | None
+    description: Description
     language: LanguageName
     source: str
     status: FunctionStatus
     compile_error: CompileError
     revision: Revision
-    created_at: datetime
-    updated_at: datetime
+    created_at: Timestamp
+    updated_at: Timestamp
 
 
 class ExecutionResult(_Body):
@@ -92,8 +95,8 @@ class ExecutionResult(_Body):
     status: ExecutionStatus
     output: msgspec.Raw | None
     error_message: ErrorMessage
-    created_at: datetime
-    completed_at: datetime
+    created_at: Timestamp
+    completed_at: Timestamp
 
 
 class ExecutionItem(_Body):
@@ -103,9 +106,9 @@ class ExecutionItem(_Body):
     function_id: UUID
     status: ExecutionStatus
     error_message: ErrorMessage
-    created_at: datetime
-    started_at: datetime | None
-    completed_at: datetime | None
+    created_at: Timestamp
+    started_at: Timestamp | None
+    completed_at: Timestamp | None
 
 
 class ExecutionDetails(_Body):
@@ -118,9 +121,9 @@ class ExecutionDetails(_Body):
     output: msgspec.Raw | None
     error_message: ErrorMessage
     logs: str | None
-    created_at: datetime
-    started_at: datetime | None
-    completed_at: datetime | None
+    created_at: Timestamp
+    started_at: Timestamp | None
+    completed_at: Timestamp | None
 
 
 def function_created(function: Function) -> FunctionCreated:
