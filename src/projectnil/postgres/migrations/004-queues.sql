@@ -11,6 +11,11 @@ BEGIN
         RAISE EXCEPTION 'this server offers no pgmq extension'
             USING HINT = 'Install pgmq 1.8 or later, or run "pnil migrate", which brings its SQL.';
     END IF;
+    IF (SELECT string_to_array(default_version, '.')::integer[] < ARRAY[1, 8]
+        FROM pg_available_extensions WHERE name = 'pgmq') THEN
+        RAISE EXCEPTION 'this server offers pgmq %, and projectnil needs 1.8 or later',
+            (SELECT default_version FROM pg_available_extensions WHERE name = 'pgmq');
+    END IF;
     CREATE EXTENSION pgmq;
 END;
 $$;
