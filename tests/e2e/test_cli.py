@@ -2,7 +2,6 @@
 
 import json
 import os
-import pty
 import re
 import subprocess
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 
 from tests.support.functions import BROKEN, ECHO, FAIL, SPIN
 from tests.support.platform import PNIL, Platform, environment
+from tests.support.terminals import open_terminal
 
 CHATTY = 'export function handle(input: string): string { console.log("seen " + input); return input; }'
 
@@ -39,10 +39,7 @@ class Pnil:
         return json.loads(done.stdout)
 
     def on_a_terminal(self, *arguments: object) -> tuple[int, str]:
-        try:
-            controller, terminal = pty.openpty()
-        except OSError as error:
-            pytest.skip(f"no terminal can be made on this machine: {error}")
+        controller, terminal = open_terminal()
         done = subprocess.Popen(
             [PNIL, *map(str, arguments)], stdin=terminal, stdout=terminal, stderr=terminal, env=self._environment
         )

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import pty
 import signal
 import socket
 import subprocess
@@ -17,6 +16,7 @@ import pytest
 from tests.support.functions import ECHO, SPIN, execute, ready, register, wait_compiled
 from tests.support.platform import PNIL, READY, environment, running_platform, start_platform
 from tests.support.postgres import Cluster
+from tests.support.terminals import open_terminal
 
 
 def finish(command: list[object], timeout_s: float = 60, **settings: str) -> subprocess.CompletedProcess[str]:
@@ -287,7 +287,7 @@ def test_executions_do_not_depend_on_anybody_reading_the_log(data_dir: Path) -> 
 
 
 def test_it_stops_when_its_terminal_is_closed_although_no_signal_says_so(data_dir: Path) -> None:
-    controller, terminal = pty.openpty()
+    controller, terminal = open_terminal()
     # Like make, the leader of the session takes the hang-up for itself and goes on waiting.
     leader = subprocess.Popen(
         ["/bin/sh", "-c", f"trap '' HUP; {PNIL} serve --port 0 --data-dir {data_dir}; exit 0"],

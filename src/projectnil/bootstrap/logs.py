@@ -1,8 +1,11 @@
 """Structured logs on standard error: JSON for machines, coloured lines for a terminal."""
 
 import contextlib
+import errno
 import logging
+import os
 import sys
+from collections.abc import Iterator
 from typing import Any, TextIO, cast
 
 import msgspec
@@ -11,6 +14,8 @@ import structlog
 from projectnil.config import Settings
 
 log = structlog.get_logger()
+
+_READER_GONE = (errno.EPIPE, errno.EIO)  # a pipe's, a terminal's
 
 
 def configure_logs(settings: Settings, part: str) -> None:
@@ -49,13 +54,26 @@ class _Forgiving:
 
     def write(self, text: str) -> None:
         if self._stream is not None:
-            with contextlib.suppress(OSError, ValueError):
+            with self._losing_what_fails(self._stream):
                 self._stream.write(text)
 
     def flush(self) -> None:
         if self._stream is not None:
-            with contextlib.suppress(OSError, ValueError):
+            with self._losing_what_fails(self._stream):
                 self._stream.flush()
+
+    @contextlib.contextmanager
+    def _losing_what_fails(self, stream: TextIO) -> Iterator[None]:
+        try:
+            yield
+        except ValueError:
+            self._stream = None  # closed
+        except OSError as error:
+            if error.errno in _READER_GONE:
+                # For good: what is still buffered goes nowhere too, also when the process ends.
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, stream.fileno())
+                os.close(nowhere)
 
 
 class _ToStructuredLog(logging.Handler):
