@@ -8,7 +8,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from projectnil.postgres.connections import Pool, open_pool
+from projectnil.postgres.connections import Pool, opened_pool
 from tests.support.platform import Platform, running_platform
 from tests.support.postgres import Cluster, running_cluster
 
@@ -44,9 +44,8 @@ async def database_url(cluster: Cluster) -> AsyncIterator[str]:
 @pytest_asyncio.fixture(loop_scope="session")
 async def pool(database_url: str) -> AsyncIterator[Pool]:
     """Connections to the test's own database."""
-    opened = await open_pool(database_url, 8)
-    yield opened
-    await opened.close()
+    async with opened_pool(database_url, 8) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

@@ -22,14 +22,7 @@ from projectnil.postgres import executions, functions, nodes, partitions
 from projectnil.postgres.coalescer import Coalescer
 from projectnil.postgres.connections import Connection, Pool
 from projectnil.postgres.executions import FinishedExecution, NewExecution
-
-
-async def make_ready(pool: Pool) -> FunctionId:
-    function_id: FunctionId = await pool.fetchval(
-        "INSERT INTO functions (name, language, source, status, wasm_binary)"
-        " VALUES ('f', 'assemblyscript', 's', 'READY', '\\x00') RETURNING id"
-    )
-    return function_id
+from tests.support.postgres import make_ready
 
 
 async def make_node(pool: Pool, lease_s: float = 60.0) -> NodeId:

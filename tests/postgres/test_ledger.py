@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 import pytest_asyncio
@@ -11,8 +12,9 @@ from projectnil.domain.executions import ExecutionStatus
 from projectnil.domain.ids import FunctionId, new_execution_id, new_node_id
 from projectnil.flows import ledger as ledger_module
 from projectnil.flows.ledger import Ledger
-from projectnil.postgres.connections import Pool, open_pool
+from projectnil.postgres.connections import Pool, opened_pool
 from projectnil.postgres.executions import FinishedExecution, NewExecution
+from tests.support.postgres import make_ready
 
 FULL_DISK = """
 CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS
@@ -23,9 +25,8 @@ CREATE TRIGGER full_disk BEFORE UPDATE ON executions FOR EACH ROW EXECUTE FUNCTI
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def upkeep_pool(database_url: str) -> AsyncIterator[Pool]:
-    opened = await open_pool(database_url, 2)
-    yield opened
-    await opened.close()
+    async with opened_pool(database_url, 2) as opened:
+        yield opened
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -40,11 +41,7 @@ async def ledger(pool: Pool, upkeep_pool: Pool, monkeypatch: pytest.MonkeyPatch)
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def function_id(pool: Pool) -> FunctionId:
-    made: FunctionId = await pool.fetchval(
-        "INSERT INTO functions (name, language, source, status, wasm_binary)"
-        " VALUES ('f', 'assemblyscript', 's', 'READY', '\\x00') RETURNING id"
-    )
-    return made
+    return await make_ready(pool)
 
 
 def running(function_id: FunctionId) -> NewExecution:
@@ -53,6 +50,17 @@ def running(function_id: FunctionId) -> NewExecution:
 
 def completed(new: NewExecution) -> FinishedExecution:
     return FinishedExecution(new.id, ExecutionStatus.COMPLETED, '{"a": 1}', None, None)
+
+
+@asynccontextmanager
+async def locked(pool: Pool, function_id: FunctionId) -> AsyncIterator[None]:
+    """While the block runs, inserts for the function wait in the server."""
+    async with pool.acquire() as holder:
+        held = holder.transaction()
+        await held.start()
+        await holder.execute("SELECT FROM functions WHERE id = $1 FOR UPDATE", function_id)
+        yield
+        await held.rollback()
 
 
 async def outcomes(pool: Pool) -> list[tuple[str, str | None]]:
@@ -112,18 +120,13 @@ async def test_an_insert_that_commits_after_its_word_was_lost_does_not_stay_runn
     pool: Pool, ledger: Ledger, function_id: FunctionId, database_url: str
 ) -> None:
     # The insert waits in the server; the client gives up; then the insert goes on and commits.
-    holder = await pool.acquire()
-    held = holder.transaction()
-    await held.start()
-    await holder.execute("SELECT FROM functions WHERE id = $1 FOR UPDATE", function_id)
-    beginning = asyncio.create_task(ledger.begin(running(function_id)))
-    await asyncio.sleep(0.3)
-    beginning.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await beginning
-    await ledger.renew_lease()
-    await held.rollback()
-    await pool.release(holder)
+    async with locked(pool, function_id):
+        beginning = asyncio.create_task(ledger.begin(running(function_id)))
+        await asyncio.sleep(0.3)
+        beginning.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await beginning
+        await ledger.renew_lease()
     for _ in range(100):
         if await outcomes(pool):
             break
@@ -135,16 +138,11 @@ async def test_an_insert_that_commits_after_its_word_was_lost_does_not_stay_runn
 async def test_an_insert_whose_connection_breaks_is_the_platforms_failure(
     pool: Pool, ledger: Ledger, function_id: FunctionId
 ) -> None:
-    holder = await pool.acquire()
-    held = holder.transaction()
-    await held.start()
-    await holder.execute("SELECT FROM functions WHERE id = $1 FOR UPDATE", function_id)
-    beginning = asyncio.create_task(ledger.begin(running(function_id)))
-    await cut(pool, "INSERT INTO executions")
-    with pytest.raises(PlatformUnavailable, match="the database is not available"):
-        await beginning
-    await held.rollback()
-    await pool.release(holder)
+    async with locked(pool, function_id):
+        beginning = asyncio.create_task(ledger.begin(running(function_id)))
+        await cut(pool, "INSERT INTO executions")
+        with pytest.raises(PlatformUnavailable, match="the database is not available"):
+            await beginning
     await ledger.renew_lease()
     assert [status for status, _ in await outcomes(pool)] in ([], ["FAILED"])
 

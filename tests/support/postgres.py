@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from projectnil.postgres.connections import connect
+from projectnil.domain.ids import FunctionId
+from projectnil.postgres.connections import Pool, connect
 from projectnil.postgres.embedded import EmbeddedPostgres
 from projectnil.postgres.migrations.runner import migrate
 
@@ -52,3 +53,12 @@ async def running_cluster(data_dir: Path) -> AsyncIterator[Cluster]:
         yield cluster
     finally:
         await embedded.stop()
+
+
+async def make_ready(pool: Pool) -> FunctionId:
+    """A function that is READY, of a module that is none."""
+    function_id: FunctionId = await pool.fetchval(
+        "INSERT INTO functions (name, language, source, status, wasm_binary)"
+        " VALUES ('f', 'assemblyscript', 's', 'READY', '\\x00') RETURNING id"
+    )
+    return function_id

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from projectnil.api.context import context_of
-from projectnil.api.paging import next_link, parse_page
+from projectnil.api.paging import page_response, parse_page
 from projectnil.api.parsing import decode_body, input_object, path_id, query_choice, read_body
 from projectnil.api.rendering import json_response
 from projectnil.api.schemas import ExecuteBody, execution_details, execution_item, execution_result
@@ -49,8 +49,7 @@ async def _page(request: Request, list_executions: ListExecutions) -> Response:
         status=query_choice(request, "status", ExecutionStatus),
         most=page.fetch,
     )
-    items = [execution_item(summary) for summary in summaries[: page.limit]]
-    return json_response(items, headers=next_link(request, page, summaries))
+    return page_response(request, page, summaries, execution_item)
 
 
 async def show(request: Request) -> Response:

@@ -5,7 +5,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from projectnil.api.context import ApiContext, context_of
-from projectnil.api.paging import next_link, parse_page
+from projectnil.api.paging import page_response, parse_page
 from projectnil.api.parsing import decode_body, path_id, query_choice, query_text, read_body
 from projectnil.api.rendering import json_response
 from projectnil.api.schemas import FunctionBody, function_created, function_details, function_item
@@ -53,8 +53,7 @@ async def index(request: Request) -> Response:
         status=query_choice(request, "status", FunctionStatus),
         most=page.fetch,
     )
-    items = [function_item(summary) for summary in summaries[: page.limit]]
-    return json_response(items, headers=next_link(request, page, summaries))
+    return page_response(request, page, summaries, function_item)
 
 
 async def wasm(request: Request) -> Response:

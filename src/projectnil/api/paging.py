@@ -2,14 +2,16 @@
 
 import base64
 import binascii
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar
 from urllib.parse import urlencode
 from uuid import UUID
 
 import msgspec
 from starlette.requests import Request
+from starlette.responses import Response
 
+from projectnil.api.rendering import json_response
 from projectnil.domain.errors import InvalidInput
 
 DEFAULT_LIMIT = 50
@@ -21,6 +23,9 @@ class HasId(Protocol):
 
     @property
     def id(self) -> UUID: ...
+
+
+Item = TypeVar("Item", bound=HasId)
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -44,7 +49,13 @@ def parse_page(request: Request) -> Page:
     return Page(int(limit_text), _decode(cursor) if cursor is not None else None)
 
 
-def next_link(request: Request, page: Page, items: Sequence[HasId]) -> dict[str, str]:
+def page_response(request: Request, page: Page, found: Sequence[Item], render: Callable[[Item], Any]) -> Response:
+    """The answer with the page's share of what was found with `page.fetch`, and the link to the next one."""
+    items = [render(item) for item in found[: page.limit]]
+    return json_response(items, headers=_next_link(request, page, found))
+
+
+def _next_link(request: Request, page: Page, items: Sequence[HasId]) -> dict[str, str]:
     """The `Link` header (RFC 8288) for the page after `items`, which were fetched with `page.fetch`; or none."""
     if len(items) <= page.limit:
         return {}

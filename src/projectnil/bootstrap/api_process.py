@@ -20,7 +20,7 @@ from projectnil.domain.ids import new_node_id
 from projectnil.flows import retention
 from projectnil.flows.execution import Executor
 from projectnil.flows.ledger import Ledger
-from projectnil.postgres.connections import Pool, open_pool
+from projectnil.postgres.connections import Pool, opened_pool
 from projectnil.postgres.migrations.runner import pending_changesets
 from projectnil.sandbox.pool import SandboxPool
 from projectnil.workers.patience import DATABASE_TROUBLE, forever
@@ -39,8 +39,8 @@ async def run_api(settings: Settings, database_url: str, listener: socket.socket
     Raises PlatformUnavailable when the database cannot be reached or has not this release's schema.
     """
     async with (
-        _pool(database_url, settings.database_connections) as pool,
-        _pool(database_url, UPKEEP_CONNECTIONS) as upkeep_pool,
+        opened_pool(database_url, settings.database_connections) as pool,
+        opened_pool(database_url, UPKEEP_CONNECTIONS) as upkeep_pool,
     ):
         await _check_schema(pool)
         node_id = new_node_id()
@@ -57,16 +57,6 @@ async def run_api(settings: Settings, database_url: str, listener: socket.socket
                 ),
             ]
             await _serve(app, listener, loops, executor, settings.stop_grace_s, on_ready)
-
-
-@contextlib.asynccontextmanager
-async def _pool(database_url: str, connections: int) -> AsyncIterator[Pool]:
-    pool = await open_pool(database_url, connections)
-    try:
-        yield pool
-    finally:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(pool.close(), 1.0)
 
 
 async def _check_schema(pool: Pool) -> None:

@@ -1,7 +1,6 @@
 """One compiler process."""
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 
 import structlog
@@ -10,7 +9,7 @@ from projectnil.bootstrap.connections import compiler_connections
 from projectnil.bootstrap.signals import stop_requested
 from projectnil.compiler.registry import toolchains
 from projectnil.config import Settings
-from projectnil.postgres.connections import open_pool
+from projectnil.postgres.connections import opened_pool
 from projectnil.workers.compiler import CompilerService
 
 log = structlog.get_logger()
@@ -21,8 +20,7 @@ async def run_compiler(settings: Settings, database_url: str, on_ready: Callable
 
     Raises PlatformUnavailable when the database is gone: the supervisor starts it again.
     """
-    pool = await open_pool(database_url, compiler_connections(settings))
-    try:
+    async with opened_pool(database_url, compiler_connections(settings)) as pool:
         service = CompilerService(settings, pool, database_url, toolchains(settings))
         running = asyncio.create_task(service.run(on_ready))
         stop = stop_requested()
@@ -34,6 +32,3 @@ async def run_compiler(settings: Settings, database_url: str, on_ready: Callable
             await asyncio.wait_for(running, settings.stop_grace_s if stop.is_set() else None)
         except TimeoutError:
             log.info("compiler.interrupted", consequence="the job reappears for another compiler")
-    finally:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(pool.close(), 1.0)

@@ -10,7 +10,7 @@ from projectnil.bootstrap.migration import migrate_database
 from projectnil.config import Settings
 from projectnil.domain.errors import InvalidInput, PlatformUnavailable
 from projectnil.flows import retention
-from projectnil.postgres.connections import open_pool
+from projectnil.postgres.connections import opened_pool
 from projectnil.postgres.embedded import EmbeddedPostgres
 from projectnil.postgres.errors import ANY_ERROR
 
@@ -25,12 +25,8 @@ async def migrate_once(settings: Settings) -> list[str]:
 
 async def prune_once(settings: Settings, older_than: timedelta) -> list[str]:
     """Drop old partitions; returns their names. Raises PlatformUnavailable."""
-    async with _database(settings) as database_url:
-        pool = await open_pool(database_url, 1)
-        try:
-            return await retention.prune(pool, older_than)
-        finally:
-            await pool.close()
+    async with _database(settings) as database_url, opened_pool(database_url, 1) as pool:
+        return await retention.prune(pool, older_than)
 
 
 def parse_age(text: str) -> timedelta:

@@ -17,7 +17,7 @@ def new_execution_id() -> ExecutionId:
 
 
 def new_node_id() -> NodeId:
-    """A fresh id for one running api process."""
+    """A fresh id for one running process, api or compiler."""
     return NodeId(uuid7())
 
 

@@ -21,6 +21,7 @@ from projectnil.domain.executions import Completed, ExecutionStatus, Failed
 from projectnil.domain.functions import FunctionStatus, ModuleSha256
 from projectnil.domain.guest_errors import GuestBrokeAbi, GuestOutputInvalid
 from projectnil.domain.ids import ExecutionId, FunctionId, new_execution_id
+from projectnil.flows import catalog
 from projectnil.flows.ledger import Ledger, failure
 from projectnil.postgres import functions
 from projectnil.postgres.connections import Pool
@@ -160,7 +161,7 @@ class Executor:
             finished = failure(started.id, refused, outcome.logs)
             completed_at = await self._ledger.finish(finished)
         if completed_at is None:
-            await self._check_still_there(started.function_id)
+            await catalog.get_function(self._pool, started.function_id)  # it may have been deleted meanwhile
             # Another node found this one's lease lapsed, and said so.
             raise ExecutionInterrupted(started.id, INTERRUPTED)
         _log_finished(started, finished)
@@ -173,11 +174,6 @@ class Executor:
             started.created_at,
             completed_at,
         )
-
-    async def _check_still_there(self, function_id: FunctionId) -> None:
-        async with self._pool.acquire() as conn:
-            if await functions.get_runnable(conn, function_id) is None:
-                raise FunctionNotFound(function_id)
 
     async def _runnable(self, function_id: FunctionId) -> Runnable:
         cached = self._cache.get(function_id)

@@ -1,7 +1,8 @@
 """Connections to Postgres."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, TypeAlias
 
 import asyncpg
@@ -19,6 +20,7 @@ else:
     Pool = asyncpg.Pool
 
 _CONNECT_TIMEOUT_S = 5.0
+_CLOSE_TIMEOUT_S = 1.0
 STATEMENT_TIMEOUT_S = 30
 
 _SESSION = {"application_name": "projectnil", "timezone": "UTC"}
@@ -47,6 +49,17 @@ async def open_pool(database_url: str, connections: int) -> Pool:
         )
     except (*CONNECTION_ERRORS, ANY_ERROR, ValueError) as error:
         raise PlatformUnavailable(f"cannot connect to Postgres: {error or type(error).__name__}") from error
+
+
+@asynccontextmanager
+async def opened_pool(database_url: str, connections: int) -> AsyncIterator[Pool]:
+    """As `open_pool`, closed when the block ends; connections that are still in use are not waited for long."""
+    pool = await open_pool(database_url, connections)
+    try:
+        yield pool
+    finally:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(pool.close(), _CLOSE_TIMEOUT_S)
 
 
 @asynccontextmanager

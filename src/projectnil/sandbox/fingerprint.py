@@ -6,7 +6,7 @@ from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 
-KIB = 1024
+from projectnil.domain.limits import KIB
 
 # Attributes of wasmtime.Config. Everything AssemblyScript emits is in; proposals nobody needs are out, since each
 # is code a guest could attack.
