@@ -36,6 +36,36 @@ COUNTER = """
     (i32.const 1024)))
 """
 
+# Looks for anything that is not as a new instance has it, in all of its memory (1.5 MiB: more than a place in the
+# instance pool keeps resident), its global and its table; leaves all of it dirty, and more memory than it began with.
+# Returns 0 when it found nothing, 1 otherwise. NTH makes it another module.
+LITTERER = """
+(module
+  (memory (export "memory") 24)
+  (table $table 8 funcref)
+  (elem declare func $litter)
+  (global $dirty (mut i32) (i32.const 0))
+  (func $litter)
+  (data (i32.const 16) "\\02\\00\\00\\00")
+  (func (export "__new") (param i32 i32) (result i32) (i32.const 64))
+  (func (export "__pin") (param i32) (result i32) (local.get 0))
+  (func (export "handle") (param i32) (result i32)
+    (local $at i32) (local $found i32)
+    (local.set $found (i32.or (global.get $dirty) (i32.ne (memory.size) (i32.const 24))))
+    (local.set $found (i32.or (local.get $found) (i32.eqz (ref.is_null (table.get $table (i32.const 3))))))
+    (local.set $at (i32.const 1024))
+    (loop $next
+      (local.set $found (i32.or (local.get $found) (i64.ne (i64.load (local.get $at)) (i64.const 0))))
+      (i64.store (local.get $at) (i64.const NTH))
+      (local.set $at (i32.add (local.get $at) (i32.const 8)))
+      (br_if $next (i32.lt_u (local.get $at) (i32.mul (memory.size) (i32.const 65536)))))
+    (global.set $dirty (i32.const 1))
+    (table.set $table (i32.const 3) (ref.func $litter))
+    (memory.fill (i32.mul (memory.grow (i32.const 1)) (i32.const 65536)) (i32.const 7) (i32.const 65536))
+    (i32.store16 (i32.const 20) (i32.add (i32.const 0x30) (local.get $found)))
+    (i32.const 20)))
+"""
+
 
 def seconds(timeout_s: float) -> Limits:
     return Limits(execution_timeout_s=timeout_s, output_bytes=LIMITS.output_bytes)
@@ -72,6 +102,15 @@ async def test_every_execution_gets_an_instance_of_its_own(make_pool: MakePool) 
     pool = await make_pool()
     outcomes = [await execute(pool, wat(COUNTER)) for _ in range(3)]
     assert outcomes == [Completed(b"11", logs="")] * 3
+
+
+async def test_nothing_of_a_guest_is_left_to_those_after_it(make_pool: MakePool) -> None:
+    pool = await make_pool()
+    # More modules than the instance pool has places, so that places change hands.
+    modules = [wat(LITTERER.replace("NTH", str(nth))) for nth in range(1, 21)]
+
+    for module in [*modules, modules[0], modules[0], *modules, *modules]:
+        assert await execute(pool, module) == Completed(b"0", "")
 
 
 async def test_a_guest_that_fails_leaves_nothing_behind_for_the_next(make_pool: MakePool) -> None:

@@ -17,16 +17,14 @@ from wasmtime import (
     WasmtimeError,
 )
 
-from projectnil.sandbox.capi import Address, engine_address, prepared_address
+from projectnil.sandbox.capi import Address, engine_address, prepared_address, use_instance_pool
 from projectnil.sandbox.failure import BrokenModule
-from projectnil.sandbox.fingerprint import ENGINE_SETTINGS
+from projectnil.sandbox.fingerprint import ENGINE_SETTINGS, INSTANCE_POOL, TABLE_ELEMENTS, TABLES
 from projectnil.sandbox.imports import HOST_FUNCTIONS, MODULE, function_type, link_host_functions
 from projectnil.sandbox.journal import Journal
 from projectnil.sandbox.wasm_format import table_sizes
 
 PAGE_BYTES = 65_536
-TABLES = 4
-TABLE_ELEMENTS = 100_000
 LOADED_MODULES = 128
 
 _MAGIC = b"\0asm"
@@ -57,6 +55,7 @@ def create_engine() -> Engine:
     config = Config()
     for name, value in ENGINE_SETTINGS.items():
         setattr(config, name, value)
+    use_instance_pool(config, INSTANCE_POOL)
     return Engine(config)
 
 
@@ -67,7 +66,7 @@ def translate(engine: Engine, wasm: bytes) -> bytes:
     try:
         module = Module(engine, wasm)
     except WasmtimeError as error:
-        raise BrokenModule(f"it is not a valid WebAssembly module: {_one_line(error)}") from None
+        raise BrokenModule(_why_refused(engine, wasm, error)) from None
     problem = _problem_of(module, wasm)
     if problem is not None:
         raise BrokenModule(problem)
@@ -121,13 +120,21 @@ def _initial_memory_bytes(exports: list[ExportType]) -> int:
     return max(memory.limits.min for memory in memories) * PAGE_BYTES
 
 
+def _why_refused(engine: Engine, wasm: bytes, error: WasmtimeError) -> str:
+    try:
+        Module.validate(engine, wasm)
+    except WasmtimeError:
+        return f"it is not a valid WebAssembly module: {_one_line(error)}"
+    # Valid, but more than a place in the instance pool can hold.
+    return _table_problem(wasm) or f"it is too large to run here: {_one_line(error)}"
+
+
 def _problem_of(module: Module, wasm: bytes) -> str | None:
     """What keeps a valid module from running here, in words; None when nothing does."""
     problems = [_import_problem(wanted) for wanted in module.imports]
     exports = {export.name: export for export in module.exports}
     problems.append(_memory_problem(exports))
     problems += [_export_problem(exports, name, signature) for name, signature in _EXPORTED_FUNCTIONS.items()]
-    problems.append(_table_problem(wasm))
     return next((problem for problem in problems if problem is not None), None)
 
 

@@ -6,8 +6,9 @@ from projectnil.domain.limits import Limits
 from projectnil.sandbox.abi import pass_input, take_output
 from projectnil.sandbox.capi import Guest, Trapped
 from projectnil.sandbox.deadline import Deadline
-from projectnil.sandbox.engine import TABLE_ELEMENTS, TABLES, LoadedModule, ModuleShelf, create_engine
+from projectnil.sandbox.engine import LoadedModule, ModuleShelf, create_engine
 from projectnil.sandbox.failure import GuestFailure
+from projectnil.sandbox.fingerprint import TABLE_ELEMENTS, TABLES
 from projectnil.sandbox.journal import Journal
 from projectnil.sandbox.traps import explain_trap
 

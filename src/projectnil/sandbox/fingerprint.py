@@ -6,7 +6,7 @@ from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 
-from projectnil.domain.limits import KIB
+from projectnil.domain.limits import KIB, MIB
 
 # Attributes of wasmtime.Config. Everything AssemblyScript emits is in; proposals nobody needs are out, since each
 # is code a guest could attack.
@@ -32,11 +32,38 @@ ENGINE_SETTINGS: dict[str, bool | int | str] = {
     "wasm_custom_page_sizes": False,
 }
 
+# Of one instance.
+TABLES = 4
+TABLE_ELEMENTS = 100_000
+
+# One guest runs at a time; more slots let each of the modules in turn find the slot it left. A slot's memory is a
+# reservation of addresses: how much of it a guest may use is the store's limit. Up to the resident part it is kept
+# mapped and set back to the module's image, rather than given back to the kernel and faulted in again.
+_SLOTS = 16
+INSTANCE_POOL = {
+    "total_core_instances": _SLOTS,
+    "total_memories": _SLOTS,
+    "total_tables": _SLOTS * TABLES,
+    "max_unused_warm_slots": _SLOTS,
+    "max_core_instance_size": 16 * MIB,
+    "max_tables_per_module": TABLES,
+    "table_elements": TABLE_ELEMENTS,
+    "max_memory_size": 4096 * MIB,
+    "linear_memory_keep_resident": 1 * MIB,
+    "table_keep_resident": 64 * KIB,
+}
+
 
 @cache
 def engine_fingerprint() -> str:
     """16 hexadecimal digits that change with Wasmtime's version, its settings, or the CPU's features."""
-    parts = (version("wasmtime"), repr(sorted(ENGINE_SETTINGS.items())), platform.machine(), *_cpu_features())
+    parts = (
+        version("wasmtime"),
+        repr(sorted(ENGINE_SETTINGS.items())),
+        repr(INSTANCE_POOL),
+        platform.machine(),
+        *_cpu_features(),
+    )
     return sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
