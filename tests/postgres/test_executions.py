@@ -1,6 +1,7 @@
 """Executions are recorded by many rows a statement, in weekly partitions, and recovered by leases."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -20,9 +21,18 @@ from projectnil.domain.ids import (
 from projectnil.flows import recovery, retention
 from projectnil.postgres import executions, functions, nodes, partitions
 from projectnil.postgres.coalescer import Coalescer
-from projectnil.postgres.connections import Connection, Pool
+from projectnil.postgres.connections import Connection, Pool, transaction
 from projectnil.postgres.executions import FinishedExecution, NewExecution
 from tests.support.postgres import make_ready
+
+
+async def own_flushes(conn: Connection) -> int:
+    """How often the process behind this connection has flushed the write-ahead log."""
+    await conn.execute("SELECT pg_stat_force_next_flush()")
+    count: int = await conn.fetchval(
+        "SELECT coalesce(sum(fsyncs), 0)::integer FROM pg_stat_get_backend_io(pg_backend_pid()) WHERE object = 'wal'"
+    )
+    return count
 
 
 async def make_node(pool: Pool, lease_s: float = 60.0) -> NodeId:
@@ -34,7 +44,7 @@ async def make_node(pool: Pool, lease_s: float = 60.0) -> NodeId:
 
 async def start(pool: Pool, node_id: NodeId, *rows: NewExecution) -> list[datetime | None]:
     async with pool.acquire() as conn:
-        return await executions.insert_running(conn, node_id, rows)
+        return await executions.record(conn, node_id, rows)
 
 
 def running(function_id: FunctionId, revision: int = 1) -> NewExecution:
@@ -54,6 +64,67 @@ async def test_each_row_is_stored_only_if_its_function_still_is_what_the_caller_
     assert await pool.fetchval("SELECT array_agg(id) FROM executions") == [rows[0].id]
 
 
+async def test_beginnings_and_outcomes_share_a_statement(pool: Pool) -> None:
+    function_id, node_id = await make_ready(pool), await make_node(pool)
+    earlier, gone, new, outdated = (
+        running(function_id),
+        running(function_id),
+        running(function_id),
+        running(function_id, revision=2),
+    )
+    await start(pool, node_id, earlier)
+    async with pool.acquire() as conn:
+        rows: list[NewExecution | FinishedExecution] = [new, completed(earlier.id), outdated, completed(gone.id)]
+        moments = await executions.record(conn, node_id, rows)
+    assert [moment is not None for moment in moments] == [True, True, False, False]
+    stored = await pool.fetch("SELECT id, status FROM executions ORDER BY status")
+    assert [tuple(row) for row in stored] == [(new.id, "RUNNING"), (earlier.id, "COMPLETED")]
+
+
+async def test_only_a_commit_with_an_outcome_waits_for_the_disk(pool: Pool) -> None:
+    function_id, node_id = await make_ready(pool), await make_node(pool)
+    first, second = running(function_id), running(function_id)
+
+    async with pool.acquire() as conn:
+
+        async def flushes(*rows: NewExecution | FinishedExecution) -> int:
+            before = await own_flushes(conn)
+            await executions.record(conn, node_id, rows)
+            return await own_flushes(conn) - before
+
+        assert await flushes(first) == 0
+        assert await flushes(completed(first.id), second) == 1
+        assert await flushes(completed(second.id)) == 1
+
+
+async def test_a_function_that_is_being_deleted_is_passed_over_and_not_waited_for(pool: Pool) -> None:
+    going, staying, node_id = await make_ready(pool), await make_ready(pool), await make_node(pool)
+    async with transaction(pool) as deleting:
+        await functions.delete(deleting, going)
+        rows = [running(going), running(staying)]
+        stored = await asyncio.wait_for(start(pool, node_id, *rows), 5)
+    assert [created_at is not None for created_at in stored] == [False, True]
+
+
+async def test_a_write_that_is_stuck_behind_a_lock_holds_up_nobody_else(pool: Pool) -> None:
+    function_id, node_id = await make_ready(pool), await make_node(pool)
+    rows = [running(function_id) for _ in range(3)]
+    await start(pool, node_id, *rows)
+
+    async def record(conn: Connection, batch: Sequence[FinishedExecution]) -> list[datetime | None]:
+        return await executions.record(conn, node_id, batch)
+
+    coalescer: Coalescer[FinishedExecution, datetime | None] = Coalescer(pool, record, lambda _: 1)
+    async with transaction(pool) as holder:
+        await holder.execute("SELECT FROM executions WHERE id = $1 FOR UPDATE", rows[0].id)
+        stuck = asyncio.create_task(coalescer.submit(completed(rows[0].id)))
+        await asyncio.sleep(0.05)
+        for row in rows[1:]:
+            assert await asyncio.wait_for(coalescer.submit(completed(row.id)), 5) is not None
+        assert not stuck.done()
+    assert await stuck is not None
+
+
 async def test_a_node_that_was_forgotten_cannot_start_executions(pool: Pool) -> None:
     function_id = await make_ready(pool)
     assert await start(pool, new_node_id(), running(function_id)) == [None]
@@ -65,8 +136,8 @@ async def test_an_execution_is_finished_once_and_never_moves_back(pool: Pool) ->
     await start(pool, node_id, new)
     failed = FinishedExecution(new.id, ExecutionStatus.FAILED, None, "late", None)
     async with pool.acquire() as conn:
-        assert (await executions.finish(conn, [completed(new.id)]))[0] is not None
-        assert await executions.finish(conn, [failed]) == [None]
+        assert (await executions.record(conn, node_id, [completed(new.id)]))[0] is not None
+        assert await executions.record(conn, node_id, [failed]) == [None]
         stored = await executions.get(conn, new.id)
     assert stored is not None
     assert (stored.status, stored.output, stored.error_message) == (ExecutionStatus.COMPLETED, '{"b": 2}', None)
@@ -77,7 +148,7 @@ async def test_completing_an_execution_is_a_heap_only_update(pool: Pool) -> None
     rows = [running(function_id) for _ in range(20)]
     await start(pool, node_id, *rows)
     async with pool.acquire() as conn:
-        await executions.finish(conn, [completed(row.id) for row in rows])
+        await executions.record(conn, node_id, [completed(row.id) for row in rows])
         await conn.execute("SELECT pg_stat_force_next_flush()")
         hot = await conn.fetchval(
             "SELECT sum(n_tup_hot_upd) FROM pg_stat_user_tables WHERE relname LIKE 'executions_%'"
@@ -91,7 +162,7 @@ async def test_one_row_that_postgres_cannot_hold_does_not_fail_the_others_of_its
     await start(pool, node_id, *rows)
 
     async def finish(conn: Connection, batch: object) -> list[datetime | None]:
-        return await executions.finish(conn, batch)  # type: ignore[arg-type]
+        return await executions.record(conn, node_id, batch)  # type: ignore[arg-type]
 
     coalescer: Coalescer[FinishedExecution, datetime | None] = Coalescer(pool, finish, lambda _: 1)
     outputs = ["1", '"\\u0000"', "3"]
@@ -109,7 +180,7 @@ async def test_what_a_dead_node_left_running_fails_and_the_rest_is_untouched(poo
     await start(pool, dead, left, finished)
     await start(pool, alive, elsewhere)
     async with pool.acquire() as conn:
-        await executions.finish(conn, [completed(finished.id)])
+        await executions.record(conn, dead, [completed(finished.id)])
     assert await recovery.recover(pool, new_node_id()) == [left.id]
     rows = await pool.fetch("SELECT id, status, error_message FROM executions")
     assert {row["id"]: (row["status"], row["error_message"]) for row in rows} == {
@@ -180,7 +251,7 @@ async def test_pages_go_back_in_time_and_filter_by_status(pool: Pool) -> None:
     rows = [running(function_id) for _ in range(5)]
     await start(pool, node_id, *rows)
     async with pool.acquire() as conn:
-        await executions.finish(conn, [completed(rows[0].id)])
+        await executions.record(conn, node_id, [completed(rows[0].id)])
         everything = await executions.list_page(conn, function_id=None, before=None, status=None, most=10)
         ids = [item.id for item in everything]
         assert ids == sorted((row.id for row in rows), reverse=True)

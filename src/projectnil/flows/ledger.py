@@ -50,11 +50,8 @@ class Ledger:
         self._upkeep_pool = upkeep_pool
         self._node_id = node_id
         self._lease_s = lease_s
-        self._inserts: Coalescer[NewExecution, datetime | None] = Coalescer(
-            pool, self._insert_rows, lambda row: len(row.input)
-        )
-        self._finishes: Coalescer[FinishedExecution, datetime | None] = Coalescer(
-            pool, executions.finish, lambda row: len(row.output or "") + len(row.logs or "")
+        self._rows: Coalescer[NewExecution | FinishedExecution, datetime | None] = Coalescer(
+            pool, self._record, _size_bytes
         )
         self._pool = pool
         self._in_flight: dict[ExecutionId, None] = {}
@@ -68,7 +65,7 @@ class Ledger:
         """
         self._in_flight[new.id] = None
         try:
-            created_at = await self._inserts.submit(new)
+            created_at = await self._rows.submit(new)
         except BaseException as error:
             del self._in_flight[new.id]
             self._not_begun(new, error)
@@ -86,7 +83,7 @@ class Ledger:
         deadline = asyncio.get_running_loop().time() + _PATIENCE_S
         while True:
             try:
-                completed_at = await self._finishes.submit(finished)
+                completed_at = await self._rows.submit(finished)
                 if completed_at is None:
                     # Perhaps an earlier try did it, and only the word of it was lost.
                     completed_at = await self._recorded_before(finished)
@@ -130,14 +127,18 @@ class Ledger:
         # Within a millisecond ids are not ordered, and clocks are set back now and then.
         return first_id_at(moment_of(oldest) - _CLOCK_MARGIN)
 
-    async def _insert_rows(self, conn: Connection, rows: Sequence[NewExecution]) -> list[datetime | None]:
+    async def _record(
+        self, conn: Connection, rows: Sequence[NewExecution | FinishedExecution]
+    ) -> list[datetime | None]:
         try:
-            return await executions.insert_running(conn, self._node_id, rows)
+            return await executions.record(conn, self._node_id, rows)
         except CHECK_VIOLATED:
+            moments = [moment_of(row.id) for row in rows if isinstance(row, NewExecution)]
+            if not moments:
+                raise
             # No partition for these ids: nobody made any for a long time, or the clock jumped.
-            moments = [moment_of(row.id) for row in rows]
             await partitions.ensure(conn, min(moments), max(moments))
-            return await executions.insert_running(conn, self._node_id, rows)
+            return await executions.record(conn, self._node_id, rows)
 
     def _not_begun(self, new: NewExecution, error: BaseException) -> None:
         match error:
@@ -167,7 +168,7 @@ class Ledger:
     async def _settle(self, conn: Connection, doubt: _Doubt) -> None:
         outcome = doubt.outcome
         try:
-            completed_at = (await executions.finish(conn, [outcome]))[0]
+            completed_at = (await executions.record(conn, self._node_id, [outcome]))[0]
         except ROW_ERRORS as error:
             doubt.outcome = failure(outcome.id, f"the outcome could not be recorded: {error}")
             return
@@ -180,3 +181,9 @@ class Ledger:
 def failure(execution_id: ExecutionId, message: str, logs: str | None = None) -> FinishedExecution:
     """The outcome of an execution that FAILED, by whoever's fault."""
     return FinishedExecution(execution_id, ExecutionStatus.FAILED, None, storable(message), logs or None)
+
+
+def _size_bytes(row: NewExecution | FinishedExecution) -> int:
+    if isinstance(row, NewExecution):
+        return len(row.input)
+    return len(row.output or "") + len(row.logs or "")

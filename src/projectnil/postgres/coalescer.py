@@ -1,7 +1,8 @@
 """Gathers the rows of concurrent requests into one statement and one commit.
 
 Nobody waits for a timer: a row that comes while no write is under way is written at once, and the rows that come
-during a write make up the next one. Nobody is answered before the commit of their row.
+during a write make up the next one. A write that is stuck, behind a lock say, holds up its own rows only: another
+takes over. Nobody is answered before the commit of their row.
 """
 
 import asyncio
@@ -17,6 +18,9 @@ Answer = TypeVar("Answer")
 _MOST_ROWS = 256
 _MOST_BYTES = 8 * 1024 * 1024
 _TRIES_AFTER_DEADLOCK = 5
+# A write that takes longer is stuck.
+_STUCK_AFTER_S = 0.25
+_MOST_WRITERS = 4
 
 
 class Coalescer(Generic[Row, Answer]):
@@ -32,27 +36,40 @@ class Coalescer(Generic[Row, Answer]):
         self._pool = pool
         self._write = write
         self._size_bytes = size_bytes
-        self._is_writing = False
         self._waiting: list[tuple[Row, asyncio.Future[Answer]]] = []
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._writer: asyncio.Task[None] | None = None
+        self._writers: set[asyncio.Task[None]] = set()  # with those that are stuck
 
     async def submit(self, row: Row) -> Answer:
         """Store one row; returns its answer once it is committed. Raises what the write of this row raised."""
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((row, future))
-        if not self._is_writing:
-            self._is_writing = True
-            task = asyncio.create_task(self._write_until_empty())
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        self._write_soon()
         return await future
 
+    def _write_soon(self) -> None:
+        if self._waiting and self._writer is None and len(self._writers) < _MOST_WRITERS:
+            self._writer = asyncio.create_task(self._write_until_empty())
+            self._writers.add(self._writer)
+
     async def _write_until_empty(self) -> None:
+        writer, loop = self._writer, asyncio.get_running_loop()
+        assert writer is not None
         try:
-            while self._waiting:
-                await self._write_batch(self._next_batch())
+            while self._waiting and self._writer is writer:
+                timer = loop.call_later(_STUCK_AFTER_S, self._replace_writer)
+                try:
+                    await self._write_batch(self._next_batch())
+                finally:
+                    timer.cancel()
         finally:
-            self._is_writing = False
+            self._writers.discard(writer)
+            if self._writer in (writer, None):
+                self._replace_writer()
+
+    def _replace_writer(self) -> None:
+        self._writer = None
+        self._write_soon()
 
     def _next_batch(self) -> list[tuple[Row, asyncio.Future[Answer]]]:
         size_bytes = 0

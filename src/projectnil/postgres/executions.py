@@ -1,6 +1,6 @@
 """The table `executions`. The two writes of the hot path take many rows at a time: see `coalescer`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -13,25 +13,34 @@ from projectnil.postgres.connections import Connection
 _SUMMARY_COLUMNS = "id, function_id, status, error_message, created_at, started_at, completed_at"
 _COLUMNS = f"{_SUMMARY_COLUMNS}, input::text AS input, output::text AS output, logs"
 
-_INSERT_RUNNING = """
--- Each row only if its function is still what its caller saw (READY, same revision), and this node still counts.
+# Each row only if its function is still what its caller saw (READY, same revision), and this node still counts. A
+# function that is being deleted is passed over, so that nobody waits for the end of it.
+_BEGIN = """
 INSERT INTO executions (id, function_id, node_id, status, input, created_at, started_at)
 SELECT new.id, new.function_id, $1, 'RUNNING', new.input::jsonb, statement_timestamp(), statement_timestamp()
 FROM unnest($2::uuid[], $3::uuid[], $4::integer[], $5::text[]) AS new (id, function_id, revision, input)
-JOIN functions
-  ON functions.id = new.function_id AND functions.revision = new.revision AND functions.status = 'READY'
+JOIN (SELECT id, revision, status FROM functions WHERE id = ANY($3) FOR KEY SHARE SKIP LOCKED) AS function
+  ON function.id = new.function_id AND function.revision = new.revision AND function.status = 'READY'
 WHERE EXISTS (SELECT FROM nodes WHERE nodes.id = $1)
-RETURNING id, created_at
 """
-_FINISH = """
--- Only from RUNNING. The bounds let the planner leave out partitions.
+# Nothing was promised about these rows yet: the commit that ends them flushes them too, at the latest.
+_WITHOUT_FLUSH = "AND set_config('synchronous_commit', 'off', true) = 'off'"
+# Only from RUNNING. The bounds let the planner leave out partitions.
+_END = """
 UPDATE executions
-SET status = done.status::execution_status, output = done.output::jsonb, error_message = done.error_message,
-    logs = done.logs, completed_at = statement_timestamp()
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[])
-    AS done (id, status, output, error_message, logs)
-WHERE executions.id = done.id AND executions.status = 'RUNNING' AND executions.id BETWEEN $6 AND $7
-RETURNING executions.id, executions.completed_at
+SET status = ended.status::execution_status, output = ended.output::jsonb, error_message = ended.error_message,
+    logs = ended.logs, completed_at = statement_timestamp()
+FROM unnest(${}::uuid[], ${}::text[], ${}::text[], ${}::text[], ${}::text[])
+    AS ended (id, status, output, error_message, logs)
+WHERE executions.id = ended.id AND executions.status = 'RUNNING' AND executions.id BETWEEN ${} AND ${}
+"""
+_BEGIN_ONLY = f"{_BEGIN} {_WITHOUT_FLUSH} RETURNING id, created_at AS moment"
+_END_ONLY = f"{_END.format(*range(1, 8))} RETURNING executions.id, completed_at AS moment"
+# One statement and one commit for both, since each costs more than a row.
+_BEGIN_AND_END = f"""
+WITH begun AS ({_BEGIN} RETURNING id, created_at AS moment),
+     ended AS ({_END.format(*range(6, 13))} RETURNING executions.id, completed_at AS moment)
+SELECT id, moment FROM begun UNION ALL SELECT id, moment FROM ended
 """
 _GET = f"SELECT {_COLUMNS} FROM executions WHERE id = $1"
 _LIST = f"""
@@ -74,35 +83,44 @@ class FinishedExecution(msgspec.Struct, frozen=True):
     logs: str | None
 
 
-async def insert_running(conn: Connection, node_id: NodeId, rows: Sequence[NewExecution]) -> list[datetime | None]:
-    """Store executions as RUNNING; one creation time for each row, or None where its function is no longer that."""
-    stored = await conn.fetch(
-        _INSERT_RUNNING,
-        node_id,
-        [row.id for row in rows],
-        [row.function_id for row in rows],
-        [row.revision for row in rows],
-        [row.input for row in rows],
-    )
-    created_at = {row["id"]: row["created_at"] for row in stored}
-    return [created_at.get(row.id) for row in rows]
+async def record(
+    conn: Connection, node_id: NodeId, rows: Sequence[NewExecution | FinishedExecution]
+) -> list[datetime | None]:
+    """Store new executions as RUNNING and the outcomes of others, all of them or none.
+
+    Returns when, for each row; or None where a new one's function is no longer that, or a finished one not RUNNING.
+    Outcomes are durable then; an execution that is RUNNING may still be lost with the server, as if it never was.
+    """
+    begun = [row for row in rows if isinstance(row, NewExecution)]
+    ended = [row for row in rows if isinstance(row, FinishedExecution)]
+    match bool(begun), bool(ended):
+        case True, True:
+            stored = await conn.fetch(_BEGIN_AND_END, *_begin_arguments(node_id, begun), *_end_arguments(ended))
+        case True, False:
+            stored = await conn.fetch(_BEGIN_ONLY, *_begin_arguments(node_id, begun))
+        case _:
+            stored = await conn.fetch(_END_ONLY, *_end_arguments(ended))
+    moments: dict[UUID, datetime] = {row[0]: row[1] for row in stored}
+    return [moments.get(row.id) for row in rows]
 
 
-async def finish(conn: Connection, rows: Sequence[FinishedExecution]) -> list[datetime | None]:
-    """Record outcomes; one completion time for each row, or None where the row was not RUNNING."""
+def _begin_arguments(node_id: NodeId, rows: Sequence[NewExecution]) -> Iterator[object]:
+    yield node_id
+    yield [row.id for row in rows]
+    yield [row.function_id for row in rows]
+    yield [row.revision for row in rows]
+    yield [row.input for row in rows]
+
+
+def _end_arguments(rows: Sequence[FinishedExecution]) -> Iterator[object]:
     ids = [row.id for row in rows]
-    changed = await conn.fetch(
-        _FINISH,
-        ids,
-        [row.status.value for row in rows],
-        [row.output for row in rows],
-        [row.error_message for row in rows],
-        [row.logs for row in rows],
-        min(ids),
-        max(ids),
-    )
-    completed_at = {row["id"]: row["completed_at"] for row in changed}
-    return [completed_at.get(row.id) for row in rows]
+    yield ids
+    yield [row.status.value for row in rows]
+    yield [row.output for row in rows]
+    yield [row.error_message for row in rows]
+    yield [row.logs for row in rows]
+    yield min(ids)
+    yield max(ids)
 
 
 async def get(conn: Connection, execution_id: ExecutionId) -> Execution | None:

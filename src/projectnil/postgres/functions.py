@@ -12,7 +12,7 @@ _SUMMARY_COLUMNS = "id, name, description, language, status, revision, created_a
 
 _INSERT = f"INSERT INTO functions (name, description, language, source) VALUES ($1, $2, $3, $4) RETURNING {_COLUMNS}"
 _GET = f"SELECT {_COLUMNS} FROM functions WHERE id = $1"
-_LOCK = f"SELECT {_COLUMNS} FROM functions WHERE id = $1 FOR UPDATE"
+_LOCK = f"SELECT {_COLUMNS} FROM functions WHERE id = $1 FOR NO KEY UPDATE"
 _LIST = f"""
 -- Newest first; ids sort by time.
 SELECT {_SUMMARY_COLUMNS} FROM functions
