@@ -9,6 +9,8 @@ from projectnil.flows.execution import Executor
 from projectnil.postgres.connections import Pool
 from projectnil.sandbox.pool import SandboxPool
 
+CONTEXT = "projectnil.context"
+
 
 class ApiContext(msgspec.Struct, frozen=True):
     """The parts of the platform that one api process has."""
@@ -25,5 +27,5 @@ class ApiContext(msgspec.Struct, frozen=True):
 
 def context_of(request: Request) -> ApiContext:
     """The parts the application was made with."""
-    context: ApiContext = request.app.state.context
+    context: ApiContext = request.scope[CONTEXT]
     return context

@@ -1,12 +1,11 @@
 """Errors over HTTP: one table from error to status, one shape for all of them (RFC 9457, problem details)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 
 import msgspec
 import structlog
-from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from uuid_utils.compat import uuid7
@@ -17,6 +16,14 @@ from projectnil.postgres.errors import CONNECTION_ERRORS
 log = structlog.get_logger()
 
 MEDIA_TYPE = "application/problem+json"
+
+
+class PathNotFound(Exception):
+    """No operation has this path."""
+
+
+class MethodNotAllowed(Exception):
+    """The path has no such method. str() names those it has."""
 
 
 class Problem(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True):
@@ -85,14 +92,16 @@ def database_error_response(request: Request, error: Exception) -> Response:
     return platform_error_response(request, gone)
 
 
-def http_error_response(request: Request, error: Exception) -> Response:
-    """The answer to what the router raises: no such path, no such method."""
-    if isinstance(error, HTTPException) and error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        allowed = (error.headers or {}).get("Allow", "")
-        detail = f"{request.method} is not a method of {request.url.path}; it has {allowed}"
-        return _response(request, METHOD_NOT_ALLOWED, detail, {"Allow": allowed}, error)
+def path_not_found_response(request: Request, error: Exception) -> Response:
+    """The answer to a path that no operation has."""
     detail = f"there is nothing at {request.url.path}; /docs lists every path"
     return _response(request, PATH_NOT_FOUND, detail, {}, error)
+
+
+def method_not_allowed_response(request: Request, error: Exception) -> Response:
+    """The answer to a method that the path does not have."""
+    detail = f"{request.method} is not a method of {request.url.path}; it has {error}"
+    return _response(request, METHOD_NOT_ALLOWED, detail, {"Allow": str(error)}, error)
 
 
 def client_gone_response(_: Request, __: Exception) -> Response:
@@ -104,23 +113,29 @@ def internal_error_response(request: Request, error: Exception) -> Response:
     """The answer to a surprise. What it was goes to the log, not to the client."""
     log.error("api.internal_error", requestId=request_id(request), path=request.url.path, exc_info=error)
     detail = f"an unexpected error; the log has it under request {request_id(request)}"
-    # This answer is made outside the middleware that names every other one.
-    return _response(request, INTERNAL, detail, {"X-Request-Id": request_id(request)}, error)
+    return _response(request, INTERNAL, detail, {}, error)
 
 
 def request_id(request: Request) -> str:
     """The id that the answer's X-Request-Id header carries."""
-    identifier: str = request.scope.get("state", {}).get("request_id", "")
+    identifier: str = request.scope["request_id"]
     return identifier
 
 
-HANDLERS = {
-    HTTPException: http_error_response,
+_RESPONSES: Mapping[type[Exception], Callable[[Request, Exception], Response]] = {
+    PathNotFound: path_not_found_response,
+    MethodNotAllowed: method_not_allowed_response,
     ClientDisconnect: client_gone_response,
     **dict.fromkeys(KINDS, platform_error_response),
     **dict.fromkeys(CONNECTION_ERRORS, database_error_response),
     Exception: internal_error_response,
 }
+
+
+def error_response(request: Request, error: Exception) -> Response:
+    """The answer to any error."""
+    family = next(family for family in type(error).__mro__ if family in _RESPONSES)
+    return _RESPONSES[family](request, error)
 
 
 def malformed_request_problem() -> bytes:

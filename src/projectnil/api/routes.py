@@ -1,17 +1,16 @@
-"""Every operation of the API in one table: the router and the OpenAPI document are both made from it."""
+"""Every operation of the API in one table: the routes and the OpenAPI document are both made from it."""
 
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import Scope
 
 from projectnil.api import examples, executions, functions, health, schemas
+from projectnil.api.problems import MethodNotAllowed, PathNotFound
 from projectnil.domain import errors
 from projectnil.domain.executions import ExecutionStatus
 from projectnil.domain.functions import FunctionStatus
@@ -234,26 +233,38 @@ OPERATIONS: tuple[Operation, ...] = (
 )
 
 
-def make_routes(operations: Sequence[Operation]) -> list[Route]:
-    """One route a path, which knows all the methods of its path."""
+def handlers_of(operations: Sequence[Operation]) -> dict[str, dict[str, Handler]]:
+    """By path and method."""
     handlers: dict[str, dict[str, Handler]] = defaultdict(dict)
     for operation in operations:
         handlers[operation.path][operation.method] = operation.handler
-    return [Route(path, _Methods(by_method)) for path, by_method in handlers.items()]
+    return handlers
 
 
-class _Methods:
-    """The methods of one path. An application of its own to the router, which therefore lets every method through."""
+class Routes:
+    """Finds a request's handler. A path is fixed, or has `{id}` as its second part."""
 
-    def __init__(self, by_method: dict[str, Handler]) -> None:
-        self._handlers = dict(by_method)
-        if "GET" in by_method:
-            self._handlers["HEAD"] = by_method["GET"]
+    def __init__(self, handlers: Mapping[str, Mapping[str, Handler]]) -> None:
+        self._by_path = {path: _with_head(by_method) for path, by_method in handlers.items()}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive)
-        handler = self._handlers.get(request.method)
+    def find(self, scope: Scope) -> Handler:
+        """The handler of the method; the id goes to `path_params`. Raises PathNotFound, MethodNotAllowed."""
+        path: str = scope["path"]
+        by_method = self._by_path.get(path)
+        if by_method is None:
+            parts = path.split("/", 3)  # "", then the first, the second, and the rest
+            if len(parts) < 3 or not parts[2]:
+                raise PathNotFound
+            scope["path_params"] = {"id": parts[2]}
+            parts[2] = "{id}"
+            by_method = self._by_path.get("/".join(parts))
+        if by_method is None:
+            raise PathNotFound
+        handler = by_method.get(scope["method"])
         if handler is None:
-            raise HTTPException(405, headers={"Allow": ", ".join(sorted(self._handlers))})
-        response = await handler(request)
-        await response(scope, receive, send)
+            raise MethodNotAllowed(", ".join(sorted(by_method)))
+        return handler
+
+
+def _with_head(by_method: Mapping[str, Handler]) -> dict[str, Handler]:
+    return {**by_method, "HEAD": by_method["GET"]} if "GET" in by_method else dict(by_method)

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 import uvicorn
 
-from projectnil.api.app import Application, make_app
+from projectnil.api.app import Application
 from projectnil.api.context import ApiContext
 from projectnil.bootstrap.connections import UPKEEP_CONNECTIONS
 from projectnil.bootstrap.http_protocol import HttpProtocol
@@ -46,7 +46,7 @@ async def run_api(settings: Settings, database_url: str, listener: socket.socket
         node_id = new_node_id()
         ledger = Ledger(pool, upkeep_pool, node_id, settings.lease_s)
         async with _executor(settings, pool, ledger) as (sandbox, executor):
-            app = make_app(ApiContext(settings, pool, sandbox, executor))
+            app = Application(ApiContext(settings, pool, sandbox, executor))
             loops = [
                 forever("lease", lambda: renew_lease(ledger, settings.lease_s)),
                 forever("recovery", lambda: recover(upkeep_pool, node_id, settings.lease_s)),
@@ -106,6 +106,8 @@ async def _serve(
             log_config=None,
             access_log=False,
             lifespan="off",
+            ws="none",
+            proxy_headers=False,
             server_header=False,
             timeout_graceful_shutdown=_FLUSH_S,
         )

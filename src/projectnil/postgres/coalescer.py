@@ -37,8 +37,8 @@ class Coalescer(Generic[Row, Answer]):
         self._write = write
         self._size_bytes = size_bytes
         self._waiting: list[tuple[Row, asyncio.Future[Answer]]] = []
-        self._writer: asyncio.Task[None] | None = None
-        self._writers: set[asyncio.Task[None]] = set()  # with those that are stuck
+        self._writer: object | None = None
+        self._writers: dict[object, asyncio.Task[None]] = {}  # with those that are stuck
 
     async def submit(self, row: Row) -> Answer:
         """Store one row; returns its answer once it is committed. Raises what the write of this row raised."""
@@ -49,12 +49,11 @@ class Coalescer(Generic[Row, Answer]):
 
     def _write_soon(self) -> None:
         if self._waiting and self._writer is None and len(self._writers) < _MOST_WRITERS:
-            self._writer = asyncio.create_task(self._write_until_empty())
-            self._writers.add(self._writer)
+            writer = self._writer = object()
+            self._writers[writer] = asyncio.create_task(self._write_until_empty(writer))
 
-    async def _write_until_empty(self) -> None:
-        writer, loop = self._writer, asyncio.get_running_loop()
-        assert writer is not None
+    async def _write_until_empty(self, writer: object) -> None:
+        loop = asyncio.get_running_loop()
         try:
             while self._waiting and self._writer is writer:
                 timer = loop.call_later(_STUCK_AFTER_S, self._replace_writer)
@@ -63,7 +62,7 @@ class Coalescer(Generic[Row, Answer]):
                 finally:
                     timer.cancel()
         finally:
-            self._writers.discard(writer)
+            del self._writers[writer]
             if self._writer in (writer, None):
                 self._replace_writer()
 

@@ -67,7 +67,7 @@ def translate(engine: Engine, wasm: bytes) -> bytes:
         module = Module(engine, wasm)
     except WasmtimeError as error:
         raise BrokenModule(_why_refused(engine, wasm, error)) from None
-    problem = _problem_of(module, wasm)
+    problem = _problem_of(module)
     if problem is not None:
         raise BrokenModule(problem)
     return bytes(module.serialize())
@@ -129,7 +129,7 @@ def _why_refused(engine: Engine, wasm: bytes, error: WasmtimeError) -> str:
     return _table_problem(wasm) or f"it is too large to run here: {_one_line(error)}"
 
 
-def _problem_of(module: Module, wasm: bytes) -> str | None:
+def _problem_of(module: Module) -> str | None:
     """What keeps a valid module from running here, in words; None when nothing does."""
     problems = [_import_problem(wanted) for wanted in module.imports]
     exports = {export.name: export for export in module.exports}
