@@ -1,6 +1,7 @@
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,8 +15,11 @@ from projectnil.domain.errors import Overloaded, PlatformUnavailable
 from projectnil.domain.executions import Completed, Failed
 from projectnil.domain.guest_errors import GuestTimedOut
 from projectnil.domain.limits import Limits
+from projectnil.sandbox import child
+from projectnil.sandbox.child import ProcessLost, SandboxProcess
 from projectnil.sandbox.modules import ModuleFile
-from projectnil.sandbox.pool import SandboxPool
+from projectnil.sandbox.pool import DEPTH, SandboxPool
+from projectnil.sandbox.protocol import Role, Run
 from tests.sandbox.guests import LIMITS, MakePool, case_module, execute, prepare, wat
 
 ECHO = case_module("echo")
@@ -193,6 +197,75 @@ async def test_many_short_executions_at_once_are_served_by_few_processes(make_po
     outcomes = await asyncio.gather(*(execute(pool, ECHO) for _ in range(400)))
     assert all(outcome == Completed(b"{}", logs="") for outcome in outcomes)
     assert pool.status().processes <= 4
+
+
+async def test_what_waits_in_a_process_behind_a_slow_guest_is_handed_back_and_runs_elsewhere(
+    make_pool: MakePool,
+) -> None:
+    pool = await make_pool(seconds(5.0), processes=1, max_processes=2)
+    echo, spinner = await ready_module(pool, ECHO), await ready_module(pool, SPINNER)
+    spinning = asyncio.create_task(pool.run(spinner, b"{}"))
+    await asyncio.sleep(0)  # it is the first; the others are given to the same process
+    behind = [asyncio.create_task(pool.run(echo, b"[%d]" % nth)) for nth in range(DEPTH + 2)]
+    await asyncio.sleep(0)
+    assert pool.status().waiting == 3
+    assert await asyncio.gather(*behind) == [Completed(b"[%d]" % nth, logs="") for nth in range(DEPTH + 2)]
+    assert not spinning.done()
+    spinning.cancel()
+
+
+async def test_only_the_guest_under_way_is_lost_with_its_process(make_pool: MakePool) -> None:
+    pool = await make_pool(seconds(5.0))
+    echo, spinner = await ready_module(pool, ECHO), await ready_module(pool, SPINNER)
+    (pid,) = pool.process_ids()
+    spinning = asyncio.create_task(pool.run(spinner, b"{}"))
+    await asyncio.sleep(0)
+    behind = [asyncio.create_task(pool.run(echo, b"{}")) for _ in range(3)]
+    await asyncio.sleep(0)
+    os.kill(pid, signal.SIGKILL)
+    with pytest.raises(PlatformUnavailable, match="was lost before the function finished"):
+        await spinning
+    assert await asyncio.gather(*behind) == [Completed(b"{}", logs="")] * 3
+
+
+async def test_a_caller_that_goes_away_takes_no_process_from_the_guest_before_it(make_pool: MakePool) -> None:
+    pool = await make_pool(seconds(0.6))
+    echo, spinner = await ready_module(pool, ECHO), await ready_module(pool, SPINNER)
+    spinning = asyncio.create_task(pool.run(spinner, b"{}"))
+    await asyncio.sleep(0)
+    behind = asyncio.create_task(pool.run(echo, b"{}"))
+    await asyncio.sleep(0)
+    behind.cancel()
+    assert await spinning == Failed(GuestTimedOut(0.6), logs="")
+    assert await execute(pool, ECHO) == Completed(b"{}", logs="")
+
+
+# A sandbox process that a guest has taken over, with its replies to Prepare and to all that follows.
+LIAR = """
+import socket, sys
+from projectnil.sandbox.protocol import Ready, Returned, encode_frame
+sock = socket.socket(fileno=int(sys.argv[1]))
+sock.recv(65536)
+sock.sendall(encode_frame(Ready()))
+sock.recv(65536)
+sock.sendall(encode_frame(Returned(int(sys.argv[2]))))
+sock.recv(65536)
+"""
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 4_000_000_000])
+async def test_a_process_cannot_hand_back_what_it_has_begun_or_never_got(
+    count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spawn(theirs: socket.socket) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-c", LIAR, str(theirs.fileno()), str(count)]
+        return subprocess.Popen(command, pass_fds=(theirs.fileno(),))
+
+    monkeypatch.setattr(child, "_spawn", spawn)
+    process = await SandboxProcess.start(Role.EXECUTOR, LIMITS, lambda _: None)
+    with pytest.raises(ProcessLost):
+        await process.ask(Run("code", "wasm", b"{}"), 5.0)
+    await process.ended()
 
 
 async def test_a_pool_that_grew_shrinks_again(make_pool: MakePool) -> None:

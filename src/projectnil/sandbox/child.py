@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Callable
 from typing import cast
 
@@ -19,6 +20,7 @@ from projectnil.sandbox.protocol import (
     Ready,
     Reply,
     Request,
+    Returned,
     Role,
     decode_reply,
     encode_frame,
@@ -38,11 +40,15 @@ class ProcessOverdue(ProcessLost):
     """It was killed for not answering in time."""
 
 
-class SandboxProcess(asyncio.Protocol):
-    """A process with at most one request under way.
+class NotBegun(Exception):
+    """The request was never begun: it waited behind one that takes long, or that took the process with it."""
 
-    on_lost is called once, when the connection has closed for whatever reason; the pending request, if any, has
-    failed with ProcessLost by then.
+
+class SandboxProcess(asyncio.Protocol):
+    """A process that answers requests in turn. The first of those pending is under way, the others wait behind it.
+
+    on_lost is called once, when the connection has closed for whatever reason; the request under way has failed with
+    ProcessLost by then, and those behind it with NotBegun.
     """
 
     def __init__(
@@ -53,8 +59,10 @@ class SandboxProcess(asyncio.Protocol):
         on_lost: Callable[["SandboxProcess"], None],
     ) -> None:
         self.pid = popen.pid
-        self.is_busy = False
-        self.guests = 0
+        self.assigned = 0
+        self.answered = 0
+        self.begun_at = 0.0  # of the request under way
+        self.took_s = 0.0  # the one answered last
         self.idle_since = 0.0
         self._popen = popen
         self._socket = sock
@@ -62,9 +70,9 @@ class SandboxProcess(asyncio.Protocol):
         self._most_reply_bytes = most_reply_bytes
         self._on_lost = on_lost
         self._transport: asyncio.Transport | None = None
-        self._pending: asyncio.Future[Reply] | None = None
+        self._pending: deque[tuple[asyncio.Future[Reply], float]] = deque()  # with its time limit, in seconds
+        self._outbox = bytearray()
         self._received = bytearray()
-        self._deadline: float | None = None
         self._watch: asyncio.TimerHandle | None = None
         self._is_overdue = False
         self.is_lost = False
@@ -103,30 +111,53 @@ class SandboxProcess(asyncio.Protocol):
             raise PlatformUnavailable("a sandbox process did not say that it is ready")
         return ready.unhardened
 
-    def begin_guest(self) -> None:
-        self.is_busy = True
-        self.guests += 1
-
     def ask(self, request: Request, timeout_s: float) -> "asyncio.Future[Reply]":
-        """Send a request. The future fails with ProcessLost; with ProcessOverdue after timeout_s and a SIGKILL."""
-        if self.is_lost or self._transport is None or self._pending is not None:
-            raise ProcessLost("the process is gone or busy")
-        self._pending = future = self._loop.create_future()
-        self._deadline = self._loop.time() + timeout_s
-        self._watch_until(self._deadline)
-        self._send(encode_frame(request))
+        """Send a request. timeout_s: from when it is the first of those pending.
+
+        The future fails with NotBegun; with ProcessLost; with ProcessOverdue after the timeout and a SIGKILL.
+        """
+        future: asyncio.Future[Reply] = self._loop.create_future()
+        if self.is_lost or self._transport is None:
+            future.set_exception(NotBegun())
+            return future
+        self._pending.append((future, timeout_s))
+        if len(self._pending) == 1:
+            self._begin_next()
+            self._send(encode_frame(request))
+        else:
+            # It is not waiting for this one: what comes in the same iteration goes in one piece.
+            if not self._outbox:
+                self._loop.call_soon(self._empty_outbox)
+            self._outbox += encode_frame(request)
         return future
 
-    def _send(self, frame: bytearray) -> None:
-        # Past the transport, whose buffer is empty between requests: uvloop's waits for the end of the iteration.
+    def is_under_way(self, reply: "asyncio.Future[Reply]") -> bool:
+        """Is it this one that the process works on?"""
+        return bool(self._pending) and self._pending[0][0] is reply
+
+    def _begin_next(self) -> None:
+        self.begun_at = self._loop.time()
+        self._watch_until(self.begun_at + self._pending[0][1])
+
+    def _empty_outbox(self) -> None:
+        outbox, self._outbox = self._outbox, bytearray()
+        self._send(outbox)
+
+    def _send(self, frames: bytearray) -> None:
+        if self._transport is None:
+            return
+        if self._transport.get_write_buffer_size():
+            self._transport.write(frames)
+            return
+        # Past the transport while its buffer is empty: uvloop's waits for the end of the iteration.
         try:
-            sent = self._socket.send(frame)
+            sent = self._socket.send(frames)
         except BlockingIOError:
             sent = 0
         except OSError:
             return  # it is gone; the transport is about to notice
-        if sent < len(frame) and self._transport is not None:
-            self._transport.write(memoryview(frame)[sent:])
+        if sent < len(frames):
+            self._transport.write(memoryview(frames)[sent:])
 
     def kill(self) -> None:
         """SIGKILL; on_lost follows. Safe to repeat."""
@@ -148,14 +179,17 @@ class SandboxProcess(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         received = self._received
         received += data
-        if len(received) < LENGTH_BYTES:
-            return
-        end = LENGTH_BYTES + LENGTH.unpack_from(received)[0]
-        if end > self._most_reply_bytes:
-            self.kill()
-        elif len(received) >= end:
-            self._answer(memoryview(received)[LENGTH_BYTES:end])
-            self._received = bytearray()
+        at = 0
+        while len(received) - at >= LENGTH_BYTES:
+            end = at + LENGTH_BYTES + LENGTH.unpack_from(received, at)[0]
+            if end - at > self._most_reply_bytes:
+                self.kill()
+                return
+            if len(received) < end:
+                break
+            self._take_reply(memoryview(received)[at + LENGTH_BYTES : end])
+            at = end
+        del received[:at]
 
     def connection_lost(self, _error: Exception | None) -> None:
         self.is_lost = True
@@ -164,25 +198,42 @@ class SandboxProcess(asyncio.Protocol):
             self._watch.cancel()
         if self._popen.returncode is None:
             self._popen.kill()
-        pending, self._pending = self._pending, None
-        if pending is not None and not pending.done():
-            pending.set_exception(
-                ProcessOverdue("it did not answer in time") if self._is_overdue else ProcessLost("it ended")
-            )
+        if self._pending:
+            first, _ = self._pending.popleft()
+            _fail(first, ProcessOverdue("it did not answer in time") if self._is_overdue else ProcessLost("it ended"))
+        self._return(len(self._pending))
         self._on_lost(self)
 
-    def _answer(self, body: memoryview) -> None:
-        pending, self._pending, self._deadline = self._pending, None, None
+    def _take_reply(self, body: memoryview) -> None:
         try:
             reply = decode_reply(body)
         except msgspec.MsgspecError:
-            self._pending = pending
             self.kill()
             return
-        if pending is None:
+        if isinstance(reply, Returned):
+            if 0 < reply.count < len(self._pending):
+                self._return(reply.count)
+            else:
+                self.kill()  # the one under way cannot be returned
+        elif self._pending:
+            self._answer(reply)
+        else:
             self.kill()  # an answer nobody asked for
-        elif not pending.done():
-            pending.set_result(reply)
+
+    def _answer(self, reply: Reply) -> None:
+        future, _ = self._pending.popleft()
+        self.answered += 1
+        self.took_s = self._loop.time() - self.begun_at
+        if self._pending:
+            self._begin_next()
+        if not future.done():
+            future.set_result(reply)
+
+    def _return(self, count: int) -> None:
+        """Fail the last `count` requests as NotBegun, so that the oldest is the first to be told."""
+        returned = [self._pending.pop()[0] for _ in range(count)]
+        for future in reversed(returned):
+            _fail(future, NotBegun())
 
     def _watch_until(self, deadline: float) -> None:
         # One timer follows many requests: a later deadline is noticed when it fires, not by setting it anew.
@@ -194,13 +245,19 @@ class SandboxProcess(asyncio.Protocol):
 
     def _look_at_the_clock(self) -> None:
         self._watch = None
-        if self._deadline is None:
+        if not self._pending:
             return
-        if self._loop.time() >= self._deadline:
+        deadline = self.begun_at + self._pending[0][1]
+        if self._loop.time() >= deadline:
             self._is_overdue = True
             self.kill()
         else:
-            self._watch_until(self._deadline)
+            self._watch_until(deadline)
+
+
+def _fail(future: "asyncio.Future[Reply]", error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)
 
 
 def _most_reply_bytes(role: Role, limits: Limits) -> int:

@@ -1,5 +1,7 @@
 """One execution: a module and an input in, an outcome out."""
 
+from collections.abc import Callable
+
 from projectnil.domain.executions import Completed, Failed
 from projectnil.domain.guest_errors import GuestOutOfMemory
 from projectnil.domain.limits import Limits
@@ -16,11 +18,12 @@ from projectnil.sandbox.traps import explain_trap
 class Executor:
     """Runs guests, one at a time, each in a store and an instance of its own."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, on_slow: Callable[[], None]) -> None:
+        """on_slow: called in another thread, again and again, while a guest runs longer than deadline.SLOW_S."""
         self._limits = limits
         self._journal = Journal(limits.log_bytes)
         self._shelf = ModuleShelf(create_engine(), lambda: self._journal)
-        self._deadline = Deadline(self._shelf.address, limits.execution_timeout_s)
+        self._deadline = Deadline(self._shelf.address, limits.execution_timeout_s, on_slow)
 
     def run(self, code_path: str, wasm_path: str, input_json: bytes) -> Completed | Failed:
         """Raises engine.CannotLoad and capi.EngineFault: the platform's failures, not the guest's."""

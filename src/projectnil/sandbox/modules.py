@@ -21,7 +21,7 @@ from projectnil.domain.errors import PlatformUnavailable
 from projectnil.domain.functions import ModuleSha256, module_sha256
 from projectnil.domain.guest_errors import GuestBrokeAbi
 from projectnil.domain.limits import Limits
-from projectnil.sandbox.child import ProcessLost, ProcessOverdue, SandboxProcess
+from projectnil.sandbox.child import NotBegun, ProcessLost, ProcessOverdue, SandboxProcess
 from projectnil.sandbox.fingerprint import engine_fingerprint
 from projectnil.sandbox.protocol import Invalid, Reply, Role, Translate, Translated
 
@@ -148,7 +148,7 @@ class ModuleFiles:
         except ProcessOverdue:
             await self._end_translator()
             return Invalid(f"translating it to machine code took longer than {self._timeout_s:g} s")
-        except ProcessLost as error:
+        except (ProcessLost, NotBegun) as error:
             await self._end_translator()
             raise PlatformUnavailable("the process that translates modules was lost") from error
         except asyncio.CancelledError:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from bisect import insort
 from collections import deque
 from pathlib import Path
 
@@ -12,10 +13,14 @@ from projectnil.domain.errors import Overloaded, PlatformUnavailable
 from projectnil.domain.executions import Completed, Failed
 from projectnil.domain.functions import ModuleSha256
 from projectnil.domain.limits import Limits
-from projectnil.sandbox.child import ProcessLost, ProcessOverdue, SandboxProcess
+from projectnil.sandbox.child import NotBegun, ProcessLost, ProcessOverdue, SandboxProcess
 from projectnil.sandbox.modules import LoadWasm, ModuleFile, ModuleFiles, Translation
 from projectnil.sandbox.protocol import CannotRun, Reply, Role, Run
 
+# So many guests are given to a process at once, so that it need not wait for the next one.
+DEPTH = 8
+# Nothing more is given to a process whose guest has run longer than this: it may take long.
+BRISK_S = 0.005
 # A waiter this old, with nothing but long guests before it, is worth another process.
 LONG_WAIT_S = 0.02
 # Guests that finish faster than this keep the queue moving: whoever waits behind them need not be turned away.
@@ -134,18 +139,29 @@ class SandboxPool:
         """Run the guest. input_json: JSON text in UTF-8, checked already.
 
         Raises PlatformUnavailable when the sandbox was lost, or the machine code unusable; Overloaded when no process
-        came free in time. Cancelling it kills the guest's process.
+        came free in time. Cancelling it kills the process of a guest that has begun.
         """
-        self._refuse_if_stopping()
         if self._admitted:
             self._admitted.popleft()
-        process = await self._take()
-        began = self._loop.time()
+        request = Run(module.code_path, module.wasm_path, input_json)
+        since = self._loop.time()
+        while True:
+            process = await self._take(since)
+            try:
+                reply = await self._ask(process, request)
+            except NotBegun:
+                self._give_back(process)
+            else:
+                break
+        if process.took_s < QUICK_S:
+            self._last_quick_finish = self._loop.time()
+        self._give_back(process)
+        return self._outcome(module, reply)
+
+    async def _ask(self, process: SandboxProcess, request: Run) -> Reply:
+        reply = process.ask(request, self._limits.execution_timeout_s + KILL_GRACE_S)
         try:
-            reply = await process.ask(
-                Run(module.code_path, module.wasm_path, input_json),
-                self._limits.execution_timeout_s + KILL_GRACE_S,
-            )
+            return await reply
         except ProcessOverdue as error:
             # It ends guests at their deadline by itself; that it did not is no guest's doing.
             raise PlatformUnavailable(f"the sandbox process {process.pid} did not answer and was killed") from error
@@ -153,14 +169,14 @@ class SandboxPool:
             raise PlatformUnavailable(
                 f"the sandbox process {process.pid} was lost before the function finished"
             ) from error
-        except BaseException:
-            process.kill()
+        except NotBegun:
             raise
-        finished = self._loop.time()
-        if finished - began < QUICK_S:
-            self._last_quick_finish = finished
-        self._give_back(process)
-        return self._outcome(module, reply)
+        except BaseException:
+            if process.is_under_way(reply):
+                process.kill()
+            else:
+                self._give_back(process)
+            raise
 
     def status(self) -> PoolStatus:
         """For /health. Counts of this moment."""
@@ -227,14 +243,15 @@ class SandboxPool:
 
     # Handing out processes
 
-    async def _take(self) -> SandboxProcess:
-        while self._idle:
-            process = self._idle.pop()
-            if not process.is_lost:
-                process.begin_guest()
-                return process
-        waiter = _Waiter(self._loop.create_future(), self._loop.time())
-        self._slots.append(waiter)
+    async def _take(self, since: float) -> SandboxProcess:
+        """A process to give a guest to; `_give_back` it. since: when its caller came, which is its place in line."""
+        self._refuse_if_stopping()
+        process = None if self._slots else self._free_process()
+        if process is not None:
+            process.assigned += 1
+            return process
+        waiter = _Waiter(self._loop.create_future(), since)
+        insort(self._slots, waiter, key=_since)  # not always the last: it may have been handed back
         self._plan_growth()
         longest_s = self._limits.execution_timeout_s + SLOT_GRACE_S
         timer = self._loop.call_later(longest_s, _give_up, waiter.future, self._overloaded())
@@ -249,25 +266,46 @@ class SandboxPool:
         finally:
             timer.cancel()
 
+    def _free_process(self) -> SandboxProcess | None:
+        """An idle process, or the least loaded of those that are brisk; None when there is neither."""
+        while self._idle:
+            process = self._idle.pop()
+            if not process.is_lost:
+                return process
+        now = self._loop.time()
+        brisk = [each for each in self._all if each.assigned < DEPTH and now - each.begun_at < BRISK_S]
+        return min(brisk, key=_load, default=None)
+
     def _give_back(self, process: SandboxProcess) -> None:
+        process.assigned -= 1
+        self._offer(process)
+
+    def _offer(self, process: SandboxProcess) -> None:
+        """The process can take a guest, or one more."""
         if process.is_lost:
             return
-        while self._slots:
-            waiter = self._slots.popleft()
-            if not waiter.future.done():
-                process.begin_guest()
-                waiter.future.set_result(process)
-                self._open_the_door()
-                return
-        process.is_busy = False
-        process.idle_since = self._loop.time()
-        self._idle.append(process)
+        if not process.assigned:
+            process.idle_since = self._loop.time()
+            self._idle.append(process)
+        self._serve_waiters()
         if self._door:
             self._open_the_door()
         if self._is_stopping:
             self._note_quiet()
         if self._shrinking is None and len(self._all) > self._fewest:
             self._shrinking = self._loop.call_later(self._idle_s, self._shrink)
+
+    def _serve_waiters(self) -> None:
+        while self._slots:
+            process = self._free_process()
+            if process is None:
+                return
+            waiter = self._slots.popleft()
+            if not waiter.future.done():
+                process.assigned += 1
+                waiter.future.set_result(process)
+            elif not process.assigned:
+                self._idle.append(process)
 
     # Size
 
@@ -294,7 +332,7 @@ class SandboxPool:
 
     def _under_way(self) -> set[tuple[SandboxProcess, int]]:
         """Which process is at its how-manieth guest."""
-        return {(process, process.guests) for process in self._all if process.is_busy}
+        return {(process, process.answered) for process in self._all if process.assigned}
 
     def _shrink(self) -> None:
         self._shrinking = None
@@ -337,7 +375,7 @@ class SandboxPool:
         self._failed_starts = 0
         self._problem = None
         self._all.add(process)
-        self._give_back(process)
+        self._offer(process)
         if self._slots:
             self._plan_growth()
 
@@ -391,7 +429,7 @@ class SandboxPool:
             return
 
     def _note_quiet(self) -> None:
-        if not any(process.is_busy for process in self._all):
+        if not any(process.assigned for process in self._all):
             self._quiet.set()
 
 
@@ -403,3 +441,11 @@ class _Waiter(msgspec.Struct, eq=False):
 def _give_up(future: "asyncio.Future[SandboxProcess] | asyncio.Future[None]", error: Exception) -> None:
     if not future.done():
         future.set_exception(error)
+
+
+def _load(process: SandboxProcess) -> int:
+    return process.assigned
+
+
+def _since(waiter: _Waiter) -> float:
+    return waiter.since

@@ -1,12 +1,15 @@
 """A sandbox process: `python -m projectnil.sandbox.process FD`, where FD is its end of a socket pair.
 
-It answers one request at a time until the other end closes. The api starts it and ends it: it ignores Ctrl-C and
+It answers requests one after the other until the other end closes. The api starts it and ends it: it ignores Ctrl-C and
 SIGTERM, and dies with the api however that dies.
 """
 
 import socket
 import sys
+import threading
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 from wasmtime import Engine
 
@@ -25,6 +28,7 @@ from projectnil.sandbox.protocol import (
     Ready,
     Reply,
     Request,
+    Returned,
     Role,
     Run,
     Translate,
@@ -41,35 +45,71 @@ class _Closed(Exception):
 
 
 class _Connection:
+    """The requests that have come and not begun, and the way back.
+
+    The main thread receives and sends in turn; the clock's thread hands back what waits behind a slow guest.
+    """
+
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
+        self._received = bytearray()
+        self._waiting: deque[bytes] = deque()
+        self._has_begun = False
+        self._lock = threading.Lock()
 
     def receive(self) -> Request:
-        """Waits for the next request. Raises _Closed."""
-        data = self._read(_READ_BYTES)
-        while len(data) < LENGTH_BYTES:
-            data += self._read(_READ_BYTES)
-        end = LENGTH_BYTES + LENGTH.unpack_from(data)[0]
-        if len(data) < end:
-            data = self._read_until(data, end)
-        request: Request = decode_request(memoryview(data)[LENGTH_BYTES:end])
+        """Waits for the next request, which counts as begun then. Raises _Closed."""
+        while not (body := self._begin_next()):
+            self._take_in(self._read(_READ_BYTES))
+        request: Request = decode_request(body)
         return request
 
     def send(self, reply: Reply) -> None:
+        with self._lock:
+            self._has_begun = False
+            self._send(reply)
+
+    def hand_back(self) -> None:
+        """Return every request that has not begun, while one that has is under way."""
+        with self._lock, suppress(_Closed):  # the main thread will see it
+            if not self._has_begun:
+                return
+            with suppress(BlockingIOError):
+                self._take_in(self._read(_READ_BYTES, socket.MSG_DONTWAIT))
+            count = len(self._waiting)
+            self._waiting.clear()
+            if count:
+                self._send(Returned(count))
+
+    def _begin_next(self) -> bytes | None:
+        with self._lock:
+            if not self._waiting:
+                return None
+            self._has_begun = True
+            return self._waiting.popleft()
+
+    def _take_in(self, data: bytes) -> None:
+        """Add to what was received; whole frames wait from then on."""
+        received = self._received
+        received += data
+        at = 0
+        while len(received) - at >= LENGTH_BYTES:
+            end = at + LENGTH_BYTES + LENGTH.unpack_from(received, at)[0]
+            if len(received) < end:
+                break
+            self._waiting.append(bytes(memoryview(received)[at + LENGTH_BYTES : end]))
+            at = end
+        del received[:at]
+
+    def _send(self, reply: Reply | Returned) -> None:
         try:
             self._socket.sendall(encode_frame(reply))
         except ConnectionError:
             raise _Closed from None
 
-    def _read_until(self, data: bytes, end: int) -> bytes:
-        whole = bytearray(data)
-        while len(whole) < end:
-            whole += self._read(end - len(whole))
-        return bytes(whole)
-
-    def _read(self, most_bytes: int) -> bytes:
+    def _read(self, most_bytes: int, flags: int = 0) -> bytes:
         try:
-            data = self._socket.recv(most_bytes)
+            data = self._socket.recv(most_bytes, flags)
         except ConnectionError:
             raise _Closed from None
         if not data:
@@ -91,17 +131,17 @@ def _serve(connection: _Connection) -> None:
         raise TypeError(f"the first request must be Prepare, not {type(prepare).__name__}")
     outlive_signals_but_not_the_parent(prepare.parent_pid)
     refused = [drop_capabilities()]
-    answer = _answerer(prepare.role, prepare.limits)
+    answer = _answerer(prepare.role, prepare.limits, connection.hand_back)
     refused.append(give_up_privileges())
     connection.send(Ready("; ".join(problem for problem in refused if problem)))
     while True:
         connection.send(answer(connection.receive()))
 
 
-def _answerer(role: Role, limits: Limits) -> Callable[[Request], Reply]:
+def _answerer(role: Role, limits: Limits, hand_back: Callable[[], None]) -> Callable[[Request], Reply]:
     match role:
         case Role.EXECUTOR:
-            executor = Executor(limits)
+            executor = Executor(limits, hand_back)
             return lambda request: _execute(executor, request)
         case Role.TRANSLATOR:
             engine = create_engine()

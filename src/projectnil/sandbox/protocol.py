@@ -1,8 +1,10 @@
 """What the api and a sandbox process say to each other over a Unix socket.
 
 A frame is the length of its body (u32, little-endian) and the body: one MessagePack value, tagged with its type.
-The first request is Prepare, answered by Ready; then each request gets exactly one reply, in order. The api decodes
-replies by type and size, since a sandbox process is not to be trusted.
+The first request is Prepare, answered by Ready; then each request gets exactly one reply, in order. The api may send
+a request before the one before it is answered. While a guest takes long, the process hands back what waits behind it:
+Returned stands for a reply to each of the last requests. The api decodes replies by type and size, since a sandbox
+process is not to be trusted.
 """
 
 import struct
@@ -70,15 +72,21 @@ class CannotRun(msgspec.Struct, frozen=True, tag=True):
     code_is_bad: bool
 
 
+class Returned(msgspec.Struct, frozen=True, tag=True):
+    """The last `count` requests were not begun and never will be here."""
+
+    count: int
+
+
 Request: TypeAlias = Prepare | Run | Translate
 Reply: TypeAlias = Completed | Failed | Ready | Translated | Invalid | CannotRun
 
 _encoder = msgspec.msgpack.Encoder()
 decode_request = msgspec.msgpack.Decoder(Request).decode
-decode_reply = msgspec.msgpack.Decoder(Reply).decode
+decode_reply = msgspec.msgpack.Decoder(Reply | Returned).decode
 
 
-def encode_frame(message: Request | Reply) -> bytearray:
+def encode_frame(message: Request | Reply | Returned) -> bytearray:
     frame = bytearray(256)
     _encoder.encode_into(message, frame, LENGTH_BYTES)
     LENGTH.pack_into(frame, 0, len(frame) - LENGTH_BYTES)
