@@ -73,22 +73,26 @@ class Executor:
         self._sandbox = sandbox
         self._ledger = ledger
         self._cache: OrderedDict[FunctionId, Runnable] = OrderedDict()
-        self._tasks: set[asyncio.Task[Run]] = set()
+        self._under_way = 0
+        self._quiet = asyncio.Event()  # nothing is under way; looked at when stopping
         self._stopping = False
 
     async def execute(self, function_id: FunctionId, input_json: bytes) -> Run:
         """Run a function on JSON text that was checked to be storable; returns once the outcome is durable.
 
         A failure of the guest is a Run that FAILED. Raises FunctionNotFound, FunctionNotReady (nothing is recorded);
-        Overloaded, PlatformUnavailable, ExecutionInterrupted when the platform is at fault.
+        Overloaded, PlatformUnavailable, ExecutionInterrupted when the platform is at fault. Cancelling it interrupts
+        the execution.
         """
         if self._stopping:
             raise Overloaded("the platform is stopping")
-        # Whoever asked may go away; what has begun is finished and recorded all the same.
-        task = asyncio.create_task(self._execute(function_id, input_json))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return await asyncio.shield(task)
+        self._under_way += 1
+        try:
+            return await self._execute(function_id, input_json)
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self._quiet.set()
 
     async def prepare(self, function_id: FunctionId) -> None:
         """Translate a READY function's module ahead of its first execution."""
@@ -101,8 +105,10 @@ class Executor:
         self._stopping = True
         await self._sandbox.stop(grace_s)
         self._ledger.close()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=_STOP_PATIENCE_S)
+        if self._under_way:
+            self._quiet.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._quiet.wait(), _STOP_PATIENCE_S)
 
     async def _execute(self, function_id: FunctionId, input_json: bytes) -> Run:
         started = await self._start(function_id, input_json)

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-from projectnil.postgres.connections import Connection, Pool
+from projectnil.postgres.connections import Connection, KeptConnections, Pool
 from projectnil.postgres.errors import ROW_ERRORS, TRY_AGAIN
 
 Row = TypeVar("Row")
@@ -33,7 +33,7 @@ class Coalescer(Generic[Row, Answer]):
         size_bytes: Callable[[Row], int],
     ) -> None:
         """size_bytes: how much a row weighs; a statement carries only so much, unless one row alone is more."""
-        self._pool = pool
+        self._connections = KeptConnections(pool)
         self._write = write
         self._size_bytes = size_bytes
         self._waiting: list[tuple[Row, asyncio.Future[Answer]]] = []
@@ -103,7 +103,7 @@ class Coalescer(Generic[Row, Answer]):
     async def _write_rows(self, rows: list[Row]) -> list[Answer]:
         for tries_left in reversed(range(_TRIES_AFTER_DEADLOCK)):
             try:
-                async with self._pool.acquire() as conn:
+                async with self._connections.acquire() as conn:
                     return await self._write(conn, rows)
             except TRY_AGAIN:
                 # A batch locks rows of many functions; deleting one of them locks the same rows in another order.

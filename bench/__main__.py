@@ -1,0 +1,40 @@
+"""`python -m bench [SECTION ...]`: measure, print, and write to bench/results/. `make bench` runs every section."""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench import durable, machine, report
+from bench.measurement import Section
+from bench.scale import FULL, SMOKE, Scale
+
+SECTIONS: dict[str, Callable[[Scale, Path], Section]] = {
+    "durable": durable.measure,
+}
+_RESULTS = Path(__file__).parent / "results"
+
+
+def main(
+    sections: Annotated[list[str] | None, typer.Argument(help=f"Of {', '.join(SECTIONS)}; all when none.")] = None,
+    smoke: Annotated[bool, typer.Option(help="Only see that everything works; the figures mean nothing.")] = False,
+    results: Annotated[Path, typer.Option(help="The folder for the results.")] = _RESULTS,
+) -> None:
+    """Measure, print, and write the results."""
+    unknown = sorted(set(sections or ()) - set(SECTIONS))
+    if unknown:
+        raise typer.BadParameter(f"no such section: {', '.join(unknown)}; there are {', '.join(SECTIONS)}")
+    about = machine.describe()
+    measured = []
+    with tempfile.TemporaryDirectory(prefix="projectnil-bench-") as folder:
+        # The embedded server runs as a user of its own when we are root, and must reach its cluster.
+        Path(folder).chmod(0o711)
+        for name in sections or SECTIONS:
+            measured.append(SECTIONS[name](SMOKE if smoke else FULL, Path(folder)))
+            report.show(measured[-1])
+    print(f"written to {report.write(results, about, measured)}")
+
+
+typer.run(main)

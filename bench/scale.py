@@ -1,0 +1,35 @@
+"""How much is measured: enough to trust, or just enough to see that it works."""
+
+import msgspec
+
+
+class Scale(msgspec.Struct, frozen=True, kw_only=True):
+    """runs: how often each thing is measured. The others are sizes of single measurements."""
+
+    runs: int
+    load_s: float
+    warm_up_s: float
+    calls: int
+    registrations: int
+    stored_executions: tuple[int, ...]
+    functions: tuple[int, ...]
+
+
+FULL = Scale(
+    runs=5,
+    load_s=4.0,
+    warm_up_s=1.0,
+    calls=3_000,
+    registrations=50,
+    stored_executions=(1_000, 1_000_000, 5_000_000),
+    functions=(10, 1_000, 10_000),
+)
+SMOKE = Scale(
+    runs=1,
+    load_s=1.0,
+    warm_up_s=0.2,
+    calls=50,
+    registrations=2,
+    stored_executions=(100, 1_000),
+    functions=(2, 20),
+)
