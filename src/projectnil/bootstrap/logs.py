@@ -1,5 +1,7 @@
 """Structured logs on standard error: JSON for machines, coloured lines for a terminal."""
 
+import asyncio
+import atexit
 import errno
 import logging
 import os
@@ -81,18 +83,30 @@ class _Lines:
 class _Forgiving:
     """A stream that loses what nobody can take: a full disk or a reader that left must not decide over an execution.
 
-    It has no buffer: a line is out once it is written.
+    In an event loop, the lines of one iteration are written together; otherwise a line is out once it is written.
     """
 
     def __init__(self, stream: TextIO | None) -> None:
         self._descriptor = stream.fileno() if stream is not None and not stream.closed else None
+        self._lines: list[bytes] = []
+        atexit.register(self._flush)
 
     def write(self, line: bytes) -> None:
+        self._lines.append(line)
+        if len(self._lines) > 1:
+            return
+        try:
+            asyncio.get_running_loop().call_soon(self._flush)
+        except RuntimeError:
+            self._flush()
+
+    def _flush(self) -> None:
+        lines, self._lines = b"".join(self._lines), []
         if self._descriptor is None:
             return
         try:
-            while line:
-                line = line[os.write(self._descriptor, line) :]
+            while lines:
+                lines = lines[os.write(self._descriptor, lines) :]
         except OSError as error:
             if error.errno == errno.EBADF:
                 self._descriptor = None  # closed

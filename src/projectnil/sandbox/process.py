@@ -10,6 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from time import monotonic
 
 from wasmtime import Engine
 
@@ -38,6 +39,9 @@ from projectnil.sandbox.protocol import (
 )
 
 _READ_BYTES = 65_536
+# Replies go together while the next request is here already, but not later nor more than this.
+_HELD_S = 0.0003
+_HELD_BYTES = 65_536
 
 
 class _Closed(Exception):
@@ -55,6 +59,8 @@ class _Connection:
         self._received = bytearray()
         self._waiting: deque[bytes] = deque()
         self._has_begun = False
+        self._replies = bytearray()
+        self._held_since = 0.0
         self._lock = threading.Lock()
 
     def receive(self) -> Request:
@@ -65,12 +71,17 @@ class _Connection:
         return request
 
     def send(self, reply: Reply) -> None:
+        now = monotonic()
         with self._lock:
             self._has_begun = False
-            self._send(reply)
+            if not self._replies:
+                self._held_since = now
+            self._replies += encode_frame(reply)
+            if not self._waiting or now - self._held_since > _HELD_S or len(self._replies) > _HELD_BYTES:
+                self._send_replies()
 
     def hand_back(self) -> None:
-        """Return every request that has not begun, while one that has is under way."""
+        """Return every request that has not begun, while one that has is under way; hold no reply any longer."""
         with self._lock, suppress(_Closed):  # the main thread will see it
             if not self._has_begun:
                 return
@@ -79,7 +90,9 @@ class _Connection:
             count = len(self._waiting)
             self._waiting.clear()
             if count:
-                self._send(Returned(count))
+                self._replies += encode_frame(Returned(count))
+            if self._replies:
+                self._send_replies()
 
     def _begin_next(self) -> bytes | None:
         with self._lock:
@@ -101,9 +114,10 @@ class _Connection:
             at = end
         del received[:at]
 
-    def _send(self, reply: Reply | Returned) -> None:
+    def _send_replies(self) -> None:
+        replies, self._replies = self._replies, bytearray()
         try:
-            self._socket.sendall(encode_frame(reply))
+            self._socket.sendall(replies)
         except ConnectionError:
             raise _Closed from None
 
