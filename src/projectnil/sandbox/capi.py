@@ -24,11 +24,11 @@ _MOST_VALUES = 8
 _UNLIMITED = -1
 
 _pointer, _size, _bool = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_bool
-_i32, _i64, _u64 = ctypes.c_int32, ctypes.c_int64, ctypes.c_uint64
+_i64 = ctypes.c_int64
 
 
 def _declare(name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
-    """A C function that runs without the interpreter lock, so that the deadline's thread can run meanwhile."""
+    """A C function that runs without the interpreter lock, so that the clock's thread can run meanwhile."""
     return ctypes.CFUNCTYPE(result, *arguments)((name, dll))
 
 
@@ -41,8 +41,6 @@ _store_new = _declare_quick("wasmtime_store_new", _pointer, _pointer, _pointer, 
 _store_context = _declare_quick("wasmtime_store_context", _pointer, _pointer)
 _store_limiter = _declare_quick("wasmtime_store_limiter", None, _pointer, _i64, _i64, _i64, _i64, _i64)
 _store_delete = _declare("wasmtime_store_delete", None, _pointer)
-_set_epoch_deadline = _declare_quick("wasmtime_context_set_epoch_deadline", None, _pointer, _u64)
-_increment_epoch = _declare_quick("wasmtime_engine_increment_epoch", None, _pointer)
 _instantiate = _declare("wasmtime_instance_pre_instantiate", _pointer, _pointer, _pointer, _pointer, _pointer)
 _export_nth = _declare_quick(
     "wasmtime_instance_export_nth", _bool, _pointer, _pointer, _size, _pointer, _pointer, _pointer
@@ -238,16 +236,6 @@ def prepared_address(prepared: InstancePre) -> Address:
 def engine_address(engine: Engine) -> Address:
     """Valid while `engine` lives."""
     return _address_of(engine.ptr())
-
-
-def set_epoch_deadline(context: Address, ticks: int) -> None:
-    """The store traps when the engine's epoch has risen by `ticks` from now."""
-    _set_epoch_deadline(context, ticks)
-
-
-def increment_epoch(engine: Address) -> None:
-    """May be called from any thread."""
-    _increment_epoch(engine)
 
 
 def _address_of(pointer: Any) -> Address:

@@ -22,6 +22,7 @@ from projectnil.sandbox.protocol import (
     Request,
     Returned,
     Role,
+    TimedOut,
     decode_reply,
     encode_frame,
 )
@@ -48,7 +49,7 @@ class SandboxProcess(asyncio.Protocol):
     """A process that answers requests in turn. The first of those pending is under way, the others wait behind it.
 
     on_lost is called once, when the connection has closed for whatever reason; the request under way has failed with
-    ProcessLost by then, and those behind it with NotBegun.
+    ProcessLost by then, and those behind it with NotBegun. is_lost: it takes nothing more. has_left: it said so.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class SandboxProcess(asyncio.Protocol):
         self._received = bytearray()
         self._watch: asyncio.TimerHandle | None = None
         self._is_overdue = False
+        self.has_left = False
         self.is_lost = False
         self.unhardened = ""
 
@@ -198,7 +200,7 @@ class SandboxProcess(asyncio.Protocol):
             self._watch.cancel()
         if self._popen.returncode is None:
             self._popen.kill()
-        if self._pending:
+        if self._pending and not self.has_left:
             first, _ = self._pending.popleft()
             _fail(first, ProcessOverdue("it did not answer in time") if self._is_overdue else ProcessLost("it ended"))
         self._return(len(self._pending))
@@ -221,10 +223,12 @@ class SandboxProcess(asyncio.Protocol):
             self.kill()  # an answer nobody asked for
 
     def _answer(self, reply: Reply) -> None:
+        if isinstance(reply, TimedOut):
+            self.is_lost = self.has_left = True
         future, _ = self._pending.popleft()
         self.answered += 1
         self.took_s = self._loop.time() - self.begun_at
-        if self._pending:
+        if self._pending and not self.is_lost:
             self._begin_next()
         if not future.done():
             future.set_result(reply)

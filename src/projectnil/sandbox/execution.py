@@ -1,6 +1,7 @@
 """One execution: a module and an input in, an outcome out."""
 
 from collections.abc import Callable
+from typing import NoReturn
 
 from projectnil.domain.executions import Completed, Failed
 from projectnil.domain.guest_errors import GuestOutOfMemory
@@ -18,12 +19,12 @@ from projectnil.sandbox.traps import explain_trap
 class Executor:
     """Runs guests, one at a time, each in a store and an instance of its own."""
 
-    def __init__(self, limits: Limits, on_slow: Callable[[], None]) -> None:
-        """on_slow: called in another thread, again and again, while a guest runs longer than deadline.SLOW_S."""
+    def __init__(self, limits: Limits, on_slow: Callable[[], None], on_timeout: Callable[[str], NoReturn]) -> None:
+        """Both are called in another thread, see Deadline. on_timeout: with what the guest logged; ends the process."""
         self._limits = limits
         self._journal = Journal(limits.log_bytes)
         self._shelf = ModuleShelf(create_engine(), lambda: self._journal)
-        self._deadline = Deadline(self._shelf.address, limits.execution_timeout_s, on_slow)
+        self._deadline = Deadline(limits.execution_timeout_s, on_slow, lambda: on_timeout(self._journal.text()))
 
     def run(self, code_path: str, wasm_path: str, input_json: bytes) -> Completed | Failed:
         """Raises engine.CannotLoad and capi.EngineFault: the platform's failures, not the guest's."""
@@ -45,7 +46,7 @@ class Executor:
             raise GuestFailure(GuestOutOfMemory(limits.memory_bytes))
         guest = Guest(self._shelf.address, limits.memory_bytes, TABLE_ELEMENTS, TABLES)
         try:
-            self._deadline.begin(guest.context)
+            self._deadline.begin()
             guest.instantiate(module.prepared, module.memory_nth)
             pointer = guest.call(module.handle_nth, pass_input(guest, module, input_json))
             self._deadline.end()

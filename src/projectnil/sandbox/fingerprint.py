@@ -11,7 +11,6 @@ from projectnil.domain.limits import KIB, MIB
 # Attributes of wasmtime.Config. Everything AssemblyScript emits is in; proposals nobody needs are out, since each
 # is code a guest could attack.
 ENGINE_SETTINGS: dict[str, bool | int | str] = {
-    "epoch_interruption": True,
     "max_wasm_stack": 1024 * KIB,
     "cranelift_opt_level": "speed",
     "parallel_compilation": False,

@@ -12,10 +12,11 @@ import structlog
 from projectnil.domain.errors import Overloaded, PlatformUnavailable
 from projectnil.domain.executions import Completed, Failed
 from projectnil.domain.functions import ModuleSha256
+from projectnil.domain.guest_errors import GuestTimedOut
 from projectnil.domain.limits import Limits
 from projectnil.sandbox.child import NotBegun, ProcessLost, ProcessOverdue, SandboxProcess
 from projectnil.sandbox.modules import LoadWasm, ModuleFile, ModuleFiles, Translation
-from projectnil.sandbox.protocol import CannotRun, Reply, Role, Run
+from projectnil.sandbox.protocol import CannotRun, Reply, Role, Run, TimedOut
 
 # So many guests are given to a process at once, so that it need not wait for the next one.
 DEPTH = 8
@@ -27,7 +28,7 @@ LONG_WAIT_S = 0.02
 QUICK_S = 0.05
 ADMISSION_WAIT_S = 1.0
 SLOT_GRACE_S = 2.0
-# The process's own deadline comes first; a process that misses it by this much is killed.
+# The process's own clock comes first; a process that misses its time by this much is killed.
 KILL_GRACE_S = 3.0
 MOST_WAITING = 1_000
 _MOST_RESPAWN_DELAY_S = 5.0
@@ -163,7 +164,7 @@ class SandboxPool:
         try:
             return await reply
         except ProcessOverdue as error:
-            # It ends guests at their deadline by itself; that it did not is no guest's doing.
+            # It ends itself when a guest's time is up; that it did not is no guest's doing.
             raise PlatformUnavailable(f"the sandbox process {process.pid} did not answer and was killed") from error
         except ProcessLost as error:
             raise PlatformUnavailable(
@@ -198,6 +199,8 @@ class SandboxPool:
         match reply:
             case Completed() | Failed():
                 return reply
+            case TimedOut(logs):
+                return Failed(GuestTimedOut(self._limits.execution_timeout_s), logs)
             case CannotRun(problem, code_is_bad):
                 if code_is_bad:
                     self._files.discard(module)
@@ -392,7 +395,8 @@ class SandboxPool:
         if self._is_stopping:
             self._note_quiet()
         elif was_wanted:
-            _log.warning("sandbox.lost", pid=process.pid)
+            if not process.has_left:
+                _log.warning("sandbox.lost", pid=process.pid)
             self._replace_lost()
             if self._slots:
                 self._plan_growth()

@@ -4,6 +4,7 @@ It answers requests one after the other until the other end closes. The api star
 SIGTERM, and dies with the api however that dies.
 """
 
+import os
 import socket
 import sys
 import threading
@@ -11,6 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic
+from typing import NoReturn
 
 from wasmtime import Engine
 
@@ -32,6 +34,7 @@ from projectnil.sandbox.protocol import (
     Returned,
     Role,
     Run,
+    TimedOut,
     Translate,
     Translated,
     decode_request,
@@ -94,6 +97,12 @@ class _Connection:
             if self._replies:
                 self._send_replies()
 
+    def send_last(self, reply: Reply) -> None:
+        """For the clock's thread, which then ends the process."""
+        with self._lock, suppress(_Closed):
+            self._replies += encode_frame(reply)
+            self._send_replies()
+
     def _begin_next(self) -> bytes | None:
         with self._lock:
             if not self._waiting:
@@ -145,21 +154,26 @@ def _serve(connection: _Connection) -> None:
         raise TypeError(f"the first request must be Prepare, not {type(prepare).__name__}")
     outlive_signals_but_not_the_parent(prepare.parent_pid)
     refused = [drop_capabilities()]
-    answer = _answerer(prepare.role, prepare.limits, connection.hand_back)
+    answer = _answerer(prepare.role, prepare.limits, connection)
     refused.append(give_up_privileges())
     connection.send(Ready("; ".join(problem for problem in refused if problem)))
     while True:
         connection.send(answer(connection.receive()))
 
 
-def _answerer(role: Role, limits: Limits, hand_back: Callable[[], None]) -> Callable[[Request], Reply]:
+def _answerer(role: Role, limits: Limits, connection: _Connection) -> Callable[[Request], Reply]:
     match role:
         case Role.EXECUTOR:
-            executor = Executor(limits, hand_back)
+            executor = Executor(limits, connection.hand_back, lambda logs: _give_up(connection, logs))
             return lambda request: _execute(executor, request)
         case Role.TRANSLATOR:
             engine = create_engine()
             return lambda request: _translate(engine, request)
+
+
+def _give_up(connection: _Connection, logs: str) -> NoReturn:
+    connection.send_last(TimedOut(logs))
+    os._exit(0)  # the guest has the main thread, and does not let go of it
 
 
 def _execute(executor: Executor, request: Request) -> Reply:

@@ -72,6 +72,12 @@ class CannotRun(msgspec.Struct, frozen=True, tag=True):
     code_is_bad: bool
 
 
+class TimedOut(msgspec.Struct, frozen=True, tag=True):
+    """The guest's time was up. The process ends with this reply; what waits in it was not begun."""
+
+    logs: str
+
+
 class Returned(msgspec.Struct, frozen=True, tag=True):
     """The last `count` requests were not begun and never will be here."""
 
@@ -79,7 +85,7 @@ class Returned(msgspec.Struct, frozen=True, tag=True):
 
 
 Request: TypeAlias = Prepare | Run | Translate
-Reply: TypeAlias = Completed | Failed | Ready | Translated | Invalid | CannotRun
+Reply: TypeAlias = Completed | Failed | TimedOut | Ready | Translated | Invalid | CannotRun
 
 _encoder = msgspec.msgpack.Encoder()
 decode_request = msgspec.msgpack.Decoder(Request).decode

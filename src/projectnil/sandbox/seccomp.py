@@ -14,7 +14,7 @@ import platform
 import struct
 
 _SET_MODE_FILTER = 1
-_FLAG_TSYNC = 1  # the deadline's thread too
+_FLAG_TSYNC = 1  # the clock's thread too
 _KILL_PROCESS = 0x80000000
 _ALLOW = 0x7FFF0000
 _DENY = 0x00050000 | errno.EPERM

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from wasmtime import TrapCode
 
-from projectnil.domain.guest_errors import GuestError, GuestOutOfMemory, GuestTimedOut, GuestTrapped
+from projectnil.domain.guest_errors import GuestError, GuestOutOfMemory, GuestTrapped
 from projectnil.domain.limits import Limits, in_units
 from projectnil.sandbox.capi import TrapReport
 from projectnil.sandbox.fingerprint import ENGINE_SETTINGS
@@ -30,8 +30,6 @@ def explain_trap(report: TrapReport, wasm_path: str, limits: Limits) -> GuestErr
     if report.code is None:
         return GuestTrapped("UNKNOWN", "it stopped for a reason the engine does not name")
     code = TrapCode(report.code)
-    if code is TrapCode.INTERRUPT:
-        return GuestTimedOut(limits.execution_timeout_s)
     if code is TrapCode.UNREACHABLE and _ran_out_of_memory(report, wasm_path):
         return GuestOutOfMemory(limits.memory_bytes)
     return GuestTrapped(code.name, _EXPLANATIONS.get(code, "it broke a rule of WebAssembly"))
