@@ -7,12 +7,16 @@ from typing import Annotated
 
 import typer
 
-from bench import durable, machine, report
+from bench import cold, compiling, durable, fairness, machine, report, sandbox
 from bench.measurement import Section
 from bench.scale import FULL, SMOKE, Scale
 
 SECTIONS: dict[str, Callable[[Scale, Path], Section]] = {
     "durable": durable.measure,
+    "sandbox": sandbox.measure,
+    "compile": compiling.measure,
+    "cold": cold.measure,
+    "fairness": fairness.measure,
 }
 _RESULTS = Path(__file__).parent / "results"
 

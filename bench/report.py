@@ -11,6 +11,7 @@ from rich.table import Table
 
 from bench.measurement import Row, Section, number, with_spread
 
+_WIDTH = 150
 _HEADINGS = ("what", "unit", "projectnil", "baseline", "its figure", "ratio", "goal")
 
 
@@ -19,7 +20,9 @@ def show(section: Section) -> None:
     table = Table(*_HEADINGS, title=section.title, caption=section.note, title_justify="left", caption_justify="left")
     for row in section.rows:
         table.add_row(*_cells(row))
-    Console().print(table)
+    console = Console()
+    console.width = max(console.width, _WIDTH)
+    console.print(table)
 
 
 def write(folder: Path, machine: Mapping[str, str], sections: Sequence[Section]) -> Path:

@@ -1,0 +1,73 @@
+"""(f) What an echo notices of guests that spin."""
+
+import threading
+import time
+from pathlib import Path
+
+from bench import sources
+from bench.http_load import post
+from bench.measurement import Goal, Row, Section
+from bench.scale import Scale
+from tests.support.functions import ready
+from tests.support.platform import Platform, running_platform
+
+SPINNERS = 8
+_BODY = '{"input":{"hello":"world"}}'
+_NOTE = (
+    "An echo through HTTP by a closed loop of so many connections, without and with 8 guests that spin until their "
+    "time limit of 10 s and are called again at once; 16 sandbox processes at the most, the default."
+)
+_SETTLE_S = 3.0
+
+
+def measure(scale: Scale, folder: Path) -> Section:
+    """Without and with the spinners, in turn, at one connection and at eight."""
+    without: dict[int, list[float]] = {1: [], 8: []}
+    with_spinners: dict[int, list[float]] = {1: [], 8: []}
+    with running_platform(folder / "fairness", log_format="json") as platform:
+        with platform.client() as http:
+            echo, spinner = ready(http, sources.ECHO), ready(http, sources.SPINNER)
+        url = f"{platform.url}/functions/{echo}/execute"
+        for _ in range(scale.runs):
+            for connections, times in without.items():
+                times.append(post(url, _BODY, '"COMPLETED"', connections, scale.load_s, scale.warm_up_s).p99_ms)
+            with _Spinners(platform, spinner):
+                for connections, times in with_spinners.items():
+                    times.append(post(url, _BODY, '"COMPLETED"', connections, scale.load_s, scale.warm_up_s).p99_ms)
+    rows = [
+        Row(
+            what=f"p99 of an echo while {SPINNERS} guests spin, {connections} connection{'s' * (connections > 1)}",
+            unit="ms",
+            ours=with_spinners[connections],
+            baseline="without them",
+            theirs=without[connections],
+            goal=Goal(at_most=3.0),
+        )
+        for connections in without
+    ]
+    return Section(name="fairness", title="(f) Fairness", note=_NOTE, rows=rows)
+
+
+class _Spinners:
+    """Guests that spin while the block runs. Leaving waits until the last has met its time limit."""
+
+    def __init__(self, platform: Platform, function_id: str) -> None:
+        self._platform = platform
+        self._function_id = function_id
+        self._is_over = threading.Event()
+        self._threads = [threading.Thread(target=self._spin) for _ in range(SPINNERS)]
+
+    def __enter__(self) -> None:
+        for thread in self._threads:
+            thread.start()
+        time.sleep(_SETTLE_S)
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _spin(self) -> None:
+        with self._platform.client() as http:
+            while not self._is_over.is_set():
+                http.post(f"/functions/{self._function_id}/execute", content=b"{}")

@@ -1,0 +1,141 @@
+"""(b) One execution in a fresh instance, as a sandbox process runs it, against wasmtime-py used as documented."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+from wasmtime import Config, Engine, Linker, Module, Store
+
+from bench import asc, sources
+from bench.measurement import Goal, Row, Section
+from bench.scale import Scale
+from projectnil.domain.executions import Completed, Failed
+from projectnil.domain.limits import Limits
+from projectnil.sandbox.engine import create_engine, translate
+from projectnil.sandbox.execution import Executor
+from projectnil.sandbox.fingerprint import ENGINE_SETTINGS
+from projectnil.sandbox.imports import HOST_FUNCTIONS, function_type
+
+_NOTE = (
+    "One thread, no socket. Ours: a new store and instance, limits, the clock, input and output checked as JSON. "
+    "wasmtime-py: a new Store, linker.instantiate, exports by name, Func calls, Memory.write and read, as its "
+    "documentation shows; no limits, no clock, nothing checked. The long-lived instance: default engine, instantiated "
+    "once, its functions looked up once."
+)
+Run = Callable[[bytes], bytes]
+
+
+def measure(scale: Scale, folder: Path) -> Section:
+    """Each function in turn, ours and theirs alternating."""
+    rows = [
+        _fresh_row("echo", sources.ECHO, b'{"hello":"world"}', scale, folder),
+        _fresh_row("json-as (examples/hello)", sources.JSON_AS, b'{"name":"Ada"}', scale, folder),
+        _cpu_row(scale, folder),
+    ]
+    return Section(name="sandbox", title="(b) Sandbox", note=_NOTE, rows=rows)
+
+
+def _fresh_row(what: str, source: str, given: bytes, scale: Scale, folder: Path) -> Row:
+    wasm, _ = asc.compile_fresh(source, folder)
+    ours, theirs = _ours(wasm, folder / what.partition(" ")[0]), _documented_path(wasm)
+    if ours(given) != theirs(given):
+        raise RuntimeError(f"{what}: {ours(given)!r} is not {theirs(given)!r}")
+    times = _alternate(ours, theirs, given, scale.runs, scale.calls)
+    return Row(
+        what=f"{what}, fresh instance",
+        unit="us",
+        ours=times[0],
+        baseline="wasmtime-py's documented path",
+        theirs=times[1],
+        goal=Goal(at_most=0.25),
+    )
+
+
+def _cpu_row(scale: Scale, folder: Path) -> Row:
+    wasm, _ = asc.compile_fresh(sources.CPU_BOUND, folder)
+    calls = max(1, scale.calls // 300)
+    ours_us, theirs_us = _alternate(_ours(wasm, folder / "cpu"), _long_lived(wasm), b"{}", scale.runs, calls)
+    return Row(
+        what="CPU-bound, fresh instance",
+        unit="calls/s",
+        ours=[1e6 / each for each in ours_us],
+        baseline="one long-lived instance",
+        theirs=[1e6 / each for each in theirs_us],
+        goal=Goal(at_least=0.97),
+    )
+
+
+def _alternate(ours: Run, theirs: Run, given: bytes, runs: int, calls: int) -> tuple[list[float], list[float]]:
+    """Microseconds a call, for each run."""
+    times: tuple[list[float], list[float]] = ([], [])
+    for _ in range(runs + 1):  # the first is a warm-up
+        for run, into in zip((ours, theirs), times, strict=True):
+            began = time.perf_counter()
+            for _ in range(calls):
+                run(given)
+            into.append((time.perf_counter() - began) / calls * 1e6)
+    return times[0][1:], times[1][1:]
+
+
+def _ours(wasm: bytes, path: Path) -> Run:
+    code_path, wasm_path = str(path.with_suffix(".code")), str(path.with_suffix(".wasm"))
+    Path(wasm_path).write_bytes(wasm)
+    Path(code_path).write_bytes(translate(create_engine(), wasm))
+    executor = Executor(Limits(), lambda: None, _too_long)
+
+    def run(given: bytes) -> bytes:
+        outcome = executor.run(code_path, wasm_path, given)
+        match outcome:
+            case Completed(output):
+                return output
+            case Failed(error):
+                raise RuntimeError(error.describe())
+
+    return run
+
+
+def _too_long(_logs: str) -> NoReturn:
+    raise SystemExit("a measured function ran into its time limit")
+
+
+def _documented_path(wasm: bytes) -> Run:
+    config = Config()
+    for name, value in ENGINE_SETTINGS.items():
+        setattr(config, name, value)
+    engine = Engine(config)
+    module, linker = Module(engine, wasm), _linker(engine)
+
+    def run(given: bytes) -> bytes:
+        store = Store(engine)
+        return _call(store, linker.instantiate(store, module).exports(store), given)
+
+    return run
+
+
+def _long_lived(wasm: bytes) -> Run:
+    engine = Engine()
+    store = Store(engine)
+    exports = _linker(engine).instantiate(store, Module(engine, wasm)).exports(store)
+    return lambda given: _call(store, exports, given)
+
+
+def _linker(engine: Engine) -> Linker:
+    linker = Linker(engine)
+    for name, (signature, _) in HOST_FUNCTIONS.items():
+        returns_a_number = signature.endswith(":f")
+        body = (lambda *_: 0.0) if returns_a_number else (lambda *_: None)
+        linker.define_func("env", name, function_type(signature), body)
+    return linker
+
+
+def _call(store: Store, exports: object, given: bytes) -> bytes:
+    functions: dict[str, object] = exports  # type: ignore[assignment] # InstanceExports: names to what they are
+    memory, new, pin, handle = (functions[name] for name in ("memory", "__new", "__pin", "handle"))
+    text = given.decode().encode("utf-16-le")
+    pointer = new(store, len(text), 2)  # type: ignore[operator]
+    pin(store, pointer)  # type: ignore[operator]
+    memory.write(store, text, pointer)  # type: ignore[attr-defined]
+    result = handle(store, pointer)  # type: ignore[operator]
+    size = int.from_bytes(memory.read(store, result - 4, result), "little")  # type: ignore[attr-defined]
+    return bytes(memory.read(store, result, result + size)).decode("utf-16-le").encode()  # type: ignore[attr-defined]
