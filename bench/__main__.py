@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bench import cold, compiling, durable, fairness, machine, report, sandbox
+from bench import cold, compiling, durable, fairness, growth, machine, report, sandbox
 from bench.measurement import Section
 from bench.scale import FULL, SMOKE, Scale
 
@@ -16,6 +16,7 @@ SECTIONS: dict[str, Callable[[Scale, Path], Section]] = {
     "sandbox": sandbox.measure,
     "compile": compiling.measure,
     "cold": cold.measure,
+    "growth": growth.measure,
     "fairness": fairness.measure,
 }
 _RESULTS = Path(__file__).parent / "results"

@@ -3,7 +3,8 @@
 from collections import defaultdict
 from pathlib import Path
 
-from bench.http_load import Throughput, constant_server, post
+from bench.http_load import ECHO_BODY, Request, constant_server, echo_request, run_load
+from bench.load import Load
 from bench.measurement import Goal, Row, Section
 from bench.pgbench import BARE_TABLE, SAME_TABLE, Pgbench
 from bench.scale import Scale
@@ -11,7 +12,6 @@ from tests.support.functions import ECHO, ready
 from tests.support.platform import Platform, running_platform
 
 CONNECTIONS = (1, 8, 32, 128)
-BODY = '{"input":{"hello":"world"}}'
 _NOTE = (
     "Every answer is checked to be COMPLETED. Postgres alone: pgbench, prepared statements, the same two writes as "
     "two commits, on the same server; in the same table, and in a bare one without partitions and references. "
@@ -26,7 +26,7 @@ def measure(scale: Scale, folder: Path) -> Section:
     with running_platform(folder / "durable", log_format="json", database_connections="160") as platform:
         with platform.client() as http:
             function_id = ready(http, ECHO)
-            answer = http.post(f"/functions/{function_id}/execute", content=BODY).text
+            answer = http.post(f"/functions/{function_id}/execute", content=ECHO_BODY).text
         pgbench = Pgbench(platform.data_dir / "postgres", function_id)
         pgbench.prepare()
         with constant_server(answer) as constant_url:
@@ -39,11 +39,12 @@ def measure(scale: Scale, folder: Path) -> Section:
 
 def _once(
     scale: Scale, platform: Platform, function_id: str, constant_url: str, pgbench: Pgbench, connections: int
-) -> tuple[Throughput, Throughput, tuple[float, float], tuple[float, float]]:
-    url = f"{platform.url}/functions/{function_id}/execute"
+) -> tuple[Load, Load, tuple[float, float], tuple[float, float]]:
+    execute = echo_request(platform.url, function_id)
+    constant = Request("POST", constant_url, '"COMPLETED"', ECHO_BODY)
     return (
-        post(url, BODY, '"COMPLETED"', connections, scale.load_s, scale.warm_up_s),
-        post(constant_url, BODY, '"COMPLETED"', connections, scale.load_s, scale.warm_up_s),
+        run_load([execute], connections, scale.load_s, scale.warm_up_s),
+        run_load([constant], connections, scale.load_s, scale.warm_up_s),
         pgbench.two_commits(SAME_TABLE, connections, scale.load_s),
         pgbench.two_commits(BARE_TABLE, connections, scale.load_s),
     )
@@ -51,16 +52,16 @@ def _once(
 
 class _Figures:
     def __init__(self) -> None:
-        self._ours: dict[int, list[Throughput]] = defaultdict(list)
-        self._constant: dict[int, list[Throughput]] = defaultdict(list)
+        self._ours: dict[int, list[Load]] = defaultdict(list)
+        self._constant: dict[int, list[Load]] = defaultdict(list)
         self._same: dict[int, list[tuple[float, float]]] = defaultdict(list)
         self._bare: dict[int, list[tuple[float, float]]] = defaultdict(list)
 
     def add(
         self,
         connections: int,
-        ours: Throughput,
-        constant: Throughput,
+        ours: Load,
+        constant: Load,
         same: tuple[float, float],
         bare: tuple[float, float],
     ) -> None:

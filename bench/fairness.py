@@ -5,14 +5,13 @@ import time
 from pathlib import Path
 
 from bench import sources
-from bench.http_load import post
+from bench.http_load import echo_request, run_load
 from bench.measurement import Goal, Row, Section
 from bench.scale import Scale
 from tests.support.functions import ready
 from tests.support.platform import Platform, running_platform
 
 SPINNERS = 8
-_BODY = '{"input":{"hello":"world"}}'
 _NOTE = (
     "An echo through HTTP by a closed loop of so many connections, without and with 8 guests that spin until their "
     "time limit of 10 s and are called again at once; 16 sandbox processes at the most, the default."
@@ -27,13 +26,13 @@ def measure(scale: Scale, folder: Path) -> Section:
     with running_platform(folder / "fairness", log_format="json") as platform:
         with platform.client() as http:
             echo, spinner = ready(http, sources.ECHO), ready(http, sources.SPINNER)
-        url = f"{platform.url}/functions/{echo}/execute"
+        requests = [echo_request(platform.url, echo)]
         for _ in range(scale.runs):
             for connections, times in without.items():
-                times.append(post(url, _BODY, '"COMPLETED"', connections, scale.load_s, scale.warm_up_s).p99_ms)
+                times.append(run_load(requests, connections, scale.load_s, scale.warm_up_s).p99_ms)
             with _Spinners(platform, spinner):
                 for connections, times in with_spinners.items():
-                    times.append(post(url, _BODY, '"COMPLETED"', connections, scale.load_s, scale.warm_up_s).p99_ms)
+                    times.append(run_load(requests, connections, scale.load_s, scale.warm_up_s).p99_ms)
     rows = [
         Row(
             what=f"p99 of an echo while {SPINNERS} guests spin, {connections} connection{'s' * (connections > 1)}",

@@ -5,48 +5,56 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
 
 import msgspec
 
 from bench.load import Load, Plan
-from bench.measurement import quantile
+
+ECHO_BODY = '{"input":{"hello":"world"}}'
 
 
-class Throughput(msgspec.Struct, frozen=True):
-    """What a closed loop of so many connections got out of a server."""
+class Request(msgspec.Struct, frozen=True):
+    """What is sent again and again. expected: what every answer, a 200, must contain."""
 
-    per_second: float
-    p50_ms: float
-    p99_ms: float
+    method: str
+    url: str
+    expected: str
+    body: str = ""
+
+    def as_http(self) -> str:
+        target = urlsplit(self.url)
+        path = f"{target.path}?{target.query}" if target.query else target.path
+        head = f"{self.method} {path} HTTP/1.1\r\nHost: {target.netloc}\r\n"
+        if self.method == "POST":
+            head += f"Content-Type: application/json\r\nContent-Length: {len(self.body)}\r\n"
+        return f"{head}\r\n{self.body}"
 
 
-def post(url: str, body: str, expected: str, connections: int, duration_s: float, warm_up_s: float) -> Throughput:
-    """POST the same body again and again; every answer must be a 200 with `expected` in it."""
-    target = urlsplit(url)
-    request = (
-        f"POST {target.path} HTTP/1.1\r\nHost: {target.netloc}\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n{body}"
-    )
+def echo_request(platform_url: str, function_id: str) -> Request:
+    """An execution of an echo that must complete."""
+    return Request("POST", f"{platform_url}/functions/{function_id}/execute", '"COMPLETED"', ECHO_BODY)
+
+
+def run_load(requests: Sequence[Request], connections: int, duration_s: float, warm_up_s: float) -> Load:
+    """Closed loops that send the requests in turn, from a process of their own. Raises when an answer is wrong."""
+    target = urlsplit(requests[0].url)
     plan = Plan(
         host=target.hostname or "",
         port=target.port or 80,
-        requests=[request],
-        expected=expected,
+        requests=[request.as_http() for request in requests],
+        expected=requests[0].expected,
         connections=connections,
         warm_up_s=warm_up_s,
         duration_s=duration_s,
     )
-    command = [sys.executable, "-m", "bench.load", msgspec.json.encode(plan).decode()]
-    done = subprocess.run(command, capture_output=True, check=True)
+    command = [sys.executable, "-m", "bench.load"]
+    done = subprocess.run(command, input=msgspec.json.encode(plan), capture_output=True, check=True)
     load = msgspec.json.decode(done.stdout, type=Load)
     if load.refused:
         raise RuntimeError(f"{load.refused} answers were not as expected; the first:\n{load.first_refusal}")
-    latencies_s = load.latencies_s
-    return Throughput(
-        len(latencies_s) / load.duration_s, quantile(latencies_s, 0.5) * 1e3, quantile(latencies_s, 0.99) * 1e3
-    )
+    return load
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Closed-loop HTTP load: `python -m bench.load PLAN`, where PLAN is a Plan as JSON. Writes a Load as JSON.
+"""Closed-loop HTTP load: `python -m bench.load` reads a Plan and writes a Load, both as JSON.
 
 Each connection sends a request, waits for the whole answer, checks it, and sends the next. Small on purpose: on a
 machine of two cores whatever the client spends is taken from the server.
@@ -12,6 +12,8 @@ from typing import cast
 
 import msgspec
 import uvloop
+
+from bench.measurement import quantile
 
 _CONTENT_LENGTH = b"content-length: "
 
@@ -29,10 +31,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
-    """latencies_s: of every answer after the warm-up, in no order. refused: answers that were not as expected."""
+    """What came after the warm-up. refused: answers that were not as expected; they are not in the figures."""
 
-    duration_s: float
-    latencies_s: list[float]
+    per_second: float
+    p50_ms: float
+    p99_ms: float
     refused: int
     first_refusal: str | None
 
@@ -114,14 +117,20 @@ async def _run(plan: Plan) -> Load:
     began = perf_counter()
     await asyncio.sleep(plan.duration_s)
     duration_s = perf_counter() - began
-    latencies_s, refused = tally.latencies_s.tolist(), tally.refused
+    latencies_ms, refused = [latency_s * 1e3 for latency_s in tally.latencies_s], tally.refused
     tally.is_over = True
     await asyncio.wait([connection.closed for connection in connections], timeout=30)
-    return Load(duration_s=duration_s, latencies_s=latencies_s, refused=refused, first_refusal=tally.first_refusal)
+    return Load(
+        per_second=len(latencies_ms) / duration_s,
+        p50_ms=quantile(latencies_ms, 0.5),
+        p99_ms=quantile(latencies_ms, 0.99),
+        refused=refused,
+        first_refusal=tally.first_refusal,
+    )
 
 
 def main() -> None:
-    plan = msgspec.json.decode(sys.argv[1], type=Plan)
+    plan = msgspec.json.decode(sys.stdin.buffer.read(), type=Plan)
     load = uvloop.run(_run(plan))
     sys.stdout.buffer.write(msgspec.json.encode(load))
 

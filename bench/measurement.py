@@ -47,7 +47,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def quantile(values: Sequence[float], part: float) -> float:
-    """The value below which `part` of them lie, by the nearest rank."""
+    """The value below which `part` of them lie, by the nearest rank. At least one value."""
     ordered = sorted(values)
     return ordered[min(int(len(ordered) * part), len(ordered) - 1)]
 

@@ -36,12 +36,18 @@ class Pgbench(msgspec.Struct, frozen=True):
 
     def prepare(self) -> None:
         subprocess.run(
-            [_program("psql"), *self._database(), "-qc", _CREATE_BARE], check=True, stderr=subprocess.DEVNULL
+            [_program("psql"), *_database(self.sockets), "-qc", _CREATE_BARE], check=True, stderr=subprocess.DEVNULL
         )
 
     def two_commits(self, script: str, clients: int, duration_s: float) -> tuple[float, float]:
         """Insert, then update, each its own commit. Returns executions a second, and the mean latency in ms."""
-        command = [_program("pgbench"), *self._database(), "--no-vacuum", "--protocol=prepared", "--file=/dev/stdin"]
+        command = [
+            _program("pgbench"),
+            *_database(self.sockets),
+            "--no-vacuum",
+            "--protocol=prepared",
+            "--file=/dev/stdin",
+        ]
         sizes = [f"--client={clients}", f"--jobs={min(clients, 2)}", f"--time={max(1, round(duration_s))}"]
         text = script.replace("FUNCTION_ID", self.function_id)
         done = subprocess.run([*command, *sizes], input=text, capture_output=True, text=True, check=False)
@@ -52,8 +58,18 @@ class Pgbench(msgspec.Struct, frozen=True):
             raise RuntimeError(f"pgbench did not do what it should:\n{done.stdout}\n{done.stderr}")
         return float(rate[1]), float(latency_ms[1])
 
-    def _database(self) -> list[str]:
-        return [f"--host={self.sockets}", "--username=postgres", "--dbname=projectnil"]
+
+def run_sql(sockets: Path, sql: str) -> str:
+    """Run statements on the platform's database; returns the rows as plain text. sockets: the server's folder."""
+    command = [_program("psql"), *_database(sockets), "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1"]
+    done = subprocess.run([*command, "--command", sql], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"psql failed:\n{done.stderr}")
+    return done.stdout
+
+
+def _database(sockets: Path) -> list[str]:
+    return [f"--host={sockets}", "--username=postgres", "--dbname=projectnil"]
 
 
 def _program(name: str) -> str:

@@ -1,0 +1,180 @@
+"""(e) What changes as executions and functions accumulate: nothing should."""
+
+import base64
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import psutil
+
+from bench import sources
+from bench.http_load import Request, echo_request, run_load
+from bench.measurement import Goal, Row, Section
+from bench.pgbench import run_sql
+from bench.scale import Scale
+from projectnil.domain.ids import first_id_at
+from tests.support.functions import execute, ready
+from tests.support.platform import Platform, running_platform
+
+_NOTE = (
+    "Two platforms stand side by side: one stays as small as the baseline, the other grows; they are measured in turn, "
+    "so that the machine's moods meet both. Executions are spread over the eight weeks before. One connection. The "
+    "functions' modules all differ; 100 of them are executed in turn. Memory: of each kind of process, what it has for "
+    "itself and its share of what it shares (PSS)."
+)
+_FLAT = Goal(at_most=1.2)
+_CYCLED = 100
+_WEEKS = 8
+_PAGE = "limit=50"
+# What a process is called, by a part of its command line; the first that fits.
+_KINDS = {
+    "postgres": "Postgres",
+    "sandbox.process": "the sandboxes",
+    "worker.mjs": "the AssemblyScript compiler",
+    "bootstrap.child api": "the api",
+    "bootstrap.child compiler": "the compiler service",
+}
+
+# Old executions as they are when they have ended. The ids carry their time (uuidv7 with a shift).
+_STORE = """
+SELECT ensure_execution_partitions(now() - interval '{weeks} weeks', now());
+INSERT INTO executions (id, function_id, status, input, output, created_at, started_at, completed_at)
+SELECT uuidv7(-age), '{function_id}', 'COMPLETED', '{{"hello":"world"}}', '{{"hello":"world"}}',
+       now() - age, now() - age, now() - age
+FROM (SELECT interval '{weeks} weeks' * (nth::float8 / {count}) + interval '1 minute' AS age
+      FROM generate_series(1, {count}) AS nth) AS ages;
+VACUUM ANALYZE executions;
+"""
+# Copies of a function whose modules differ in a custom section (id 0, size, size of its name, no name, 16 bytes).
+_REGISTER = """
+INSERT INTO functions (name, language, source, status, wasm_binary)
+SELECT 'copy ' || nth, language, source, status, wasm_binary || '\\x001100'::bytea || uuid_send(uuidv7())
+FROM functions, generate_series(1, {count}) AS nth WHERE id = '{function_id}';
+ANALYZE functions;
+"""
+
+
+def measure(scale: Scale, folder: Path) -> Section:
+    """First executions accumulate, then functions."""
+    rows = [*_with_executions(scale, folder), *_with_functions(scale, folder)]
+    return Section(name="growth", title="(e) Growth", note=_NOTE, rows=rows)
+
+
+def _with_executions(scale: Scale, folder: Path) -> Iterator[Row]:
+    first, *others = scale.stored_executions
+    with ExitStack() as stack:
+        small, large = (stack.enter_context(_running(folder / name)) for name in ("few-executions", "many-executions"))
+        small.run_sql(_STORE, first)
+        stored = 0
+        for count in others:
+            large.run_sql(_STORE, count - stored)
+            stored = count
+            yield from _compare(scale, large, small, f"{count:,} executions", f"{first:,} executions", _history)
+
+
+def _with_functions(scale: Scale, folder: Path) -> Iterator[Row]:
+    first, *others = scale.functions
+    with ExitStack() as stack:
+        small, large = (stack.enter_context(_running(folder / name)) for name in ("few-functions", "many-functions"))
+        small.run_sql(_REGISTER, first)
+        registered = 0
+        for count in others:
+            large.run_sql(_REGISTER, count - registered)
+            registered = count
+            yield from _compare(scale, large, small, f"{count:,} functions", f"{first:,} functions", _in_turn)
+
+
+class _Subject(msgspec.Struct, frozen=True):
+    """A platform under measurement, and its echo."""
+
+    platform: Platform
+    function_id: str
+
+    def run_sql(self, template: str, count: int) -> None:
+        sql = template.format(function_id=self.function_id, count=count, weeks=_WEEKS)
+        for statement in filter(str.strip, sql.split(";")):
+            run_sql(self.platform.data_dir / "postgres", statement)
+
+
+@contextmanager
+def _running(data_dir: Path) -> Iterator[_Subject]:
+    with running_platform(data_dir, log_format="json") as platform:
+        with platform.client() as http:
+            function_id = ready(http, sources.ECHO)
+        yield _Subject(platform, function_id)
+
+
+Requests = dict[str, list[Request]]
+
+
+def _history(subject: _Subject) -> Requests:
+    url, function_id = subject.platform.url, subject.function_id
+    middle = first_id_at(datetime.now(UTC) - timedelta(weeks=_WEEKS / 2))
+    cursor = base64.urlsafe_b64encode(middle.bytes).rstrip(b"=").decode()
+    return {
+        "execute": [echo_request(url, function_id)],
+        "newest page": [Request("GET", f"{url}/executions?{_PAGE}", '"COMPLETED"')],
+        "page deep inside": [Request("GET", f"{url}/executions?{_PAGE}&cursor={cursor}", '"COMPLETED"')],
+        "deep page of one function": [
+            Request("GET", f"{url}/functions/{function_id}/executions?{_PAGE}&cursor={cursor}", '"COMPLETED"')
+        ],
+    }
+
+
+def _in_turn(subject: _Subject) -> Requests:
+    url = subject.platform.url
+    with subject.platform.client() as http:
+        identifiers = [each["id"] for each in http.get(f"/functions?limit={_CYCLED}").json()]
+        for function_id in identifiers:
+            execute(http, function_id, {})  # its machine code is made then
+    return {
+        "execute": [echo_request(url, subject.function_id)],
+        f"execute, {len(identifiers)} functions in turn": [echo_request(url, each) for each in identifiers],
+    }
+
+
+def _compare(
+    scale: Scale, large: _Subject, small: _Subject, size: str, baseline: str, requests: Callable[[_Subject], Requests]
+) -> list[Row]:
+    ours: dict[str, list[float]] = defaultdict(list)
+    theirs: dict[str, list[float]] = defaultdict(list)
+    of_large, of_small = requests(large), requests(small)
+    for _ in range(scale.runs):
+        for what, small_what in zip(of_large, of_small, strict=True):
+            ours[what].append(run_load(of_large[what], 1, scale.load_s, scale.warm_up_s).p50_ms)
+            theirs[what].append(run_load(of_small[small_what], 1, scale.load_s, scale.warm_up_s).p50_ms)
+    rows = [
+        Row(
+            what=f"p50 of {what}, {size}",
+            unit="ms",
+            ours=ours[what],
+            baseline=baseline,
+            theirs=theirs[what],
+            goal=_FLAT,
+        )
+        for what in ours
+    ]
+    memory, small_memory = _memory_mib(large.platform), _memory_mib(small.platform)
+    for kind, mib in memory.items():
+        what = f"memory of {kind}, {size}"
+        rows.append(Row(what=what, unit="MiB", ours=[mib], baseline=baseline, theirs=[small_memory.get(kind, mib)]))
+    return rows
+
+
+def _memory_mib(platform: Platform) -> dict[str, float]:
+    found: dict[str, float] = defaultdict(float)
+    for process in [psutil.Process(platform.process.pid), *platform.children("")]:
+        with suppress(psutil.NoSuchProcess):
+            found[_kind(process)] += process.memory_full_info().pss / 2**20
+    return dict(found)
+
+
+def _kind(process: psutil.Process) -> str:
+    command = " ".join(process.cmdline())
+    for part, kind in _KINDS.items():
+        if part in command:
+            return kind
+    return "the supervisor"
