@@ -3,7 +3,7 @@ SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup run test check format lock clean
+.PHONY: setup run test check bench format lock clean
 
 setup: ## install everything into this checkout
 	@scripts/setup
@@ -19,6 +19,9 @@ check: setup ## format, lint, types, import contracts
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+bench: setup ## install, then measure; the results go to bench/results
+	@$(BIN)/python -m bench
 
 format: setup ## rewrite the code to the house's format
 	@$(BIN)/ruff format .

@@ -42,4 +42,5 @@ def main(
     print(f"written to {report.write(results, about, measured)}")
 
 
-typer.run(main)
+if __name__ == "__main__":
+    typer.run(main)

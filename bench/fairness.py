@@ -16,21 +16,20 @@ _NOTE = (
     "An echo through HTTP by a closed loop of so many connections, without and with 8 guests that spin until their "
     "time limit of 10 s and are called again at once; 16 sandbox processes at the most, the default."
 )
-_SETTLE_S = 3.0
 
 
 def measure(scale: Scale, folder: Path) -> Section:
     """Without and with the spinners, in turn, at one connection and at eight."""
     without: dict[int, list[float]] = {1: [], 8: []}
     with_spinners: dict[int, list[float]] = {1: [], 8: []}
-    with running_platform(folder / "fairness", log_format="json") as platform:
+    with running_platform(folder / "fairness", execution_timeout_s=str(scale.guest_limit_s)) as platform:
         with platform.client() as http:
             echo, spinner = ready(http, sources.ECHO), ready(http, sources.SPINNER)
         requests = [echo_request(platform.url, echo)]
         for _ in range(scale.runs):
             for connections, times in without.items():
                 times.append(run_load(requests, connections, scale.load_s, scale.warm_up_s).p99_ms)
-            with _Spinners(platform, spinner):
+            with _Spinners(platform, spinner, settle_s=scale.guest_limit_s / 3):
                 for connections, times in with_spinners.items():
                     times.append(run_load(requests, connections, scale.load_s, scale.warm_up_s).p99_ms)
     rows = [
@@ -50,16 +49,17 @@ def measure(scale: Scale, folder: Path) -> Section:
 class _Spinners:
     """Guests that spin while the block runs. Leaving waits until the last has met its time limit."""
 
-    def __init__(self, platform: Platform, function_id: str) -> None:
+    def __init__(self, platform: Platform, function_id: str, settle_s: float) -> None:
         self._platform = platform
         self._function_id = function_id
+        self._settle_s = settle_s
         self._is_over = threading.Event()
         self._threads = [threading.Thread(target=self._spin) for _ in range(SPINNERS)]
 
     def __enter__(self) -> None:
         for thread in self._threads:
             thread.start()
-        time.sleep(_SETTLE_S)
+        time.sleep(self._settle_s)
 
     def __exit__(self, *_: object) -> None:
         self._is_over.set()

@@ -101,7 +101,7 @@ class _Subject(msgspec.Struct, frozen=True):
 
 @contextmanager
 def _running(data_dir: Path) -> Iterator[_Subject]:
-    with running_platform(data_dir, log_format="json") as platform:
+    with running_platform(data_dir) as platform:
         with platform.client() as http:
             function_id = ready(http, sources.ECHO)
         yield _Subject(platform, function_id)

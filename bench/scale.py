@@ -8,6 +8,7 @@ class Scale(msgspec.Struct, frozen=True, kw_only=True):
 
     runs: int
     load_s: float
+    guest_limit_s: float
     warm_up_s: float
     calls: int
     registrations: int
@@ -18,6 +19,7 @@ class Scale(msgspec.Struct, frozen=True, kw_only=True):
 FULL = Scale(
     runs=5,
     load_s=4.0,
+    guest_limit_s=10.0,
     warm_up_s=1.0,
     calls=3_000,
     registrations=50,
@@ -26,7 +28,8 @@ FULL = Scale(
 )
 SMOKE = Scale(
     runs=1,
-    load_s=1.0,
+    load_s=0.5,
+    guest_limit_s=2.0,
     warm_up_s=0.2,
     calls=50,
     registrations=2,

@@ -63,9 +63,9 @@ class _JsonLogger(structlog.BoundLoggerBase):
     def _write(self, level: str, event: str, fields: dict[str, object]) -> None:
         if "exc_info" in fields:
             structlog.processors.format_exc_info(None, level, fields)
-        always = {"event": event, "level": level, "timestamp": datetime.now(UTC)}
+        always = {**structlog.contextvars.get_contextvars(), "level": level, "timestamp": datetime.now(UTC)}
         stream: _Forgiving = self._logger
-        stream.write(_encode({**structlog.contextvars.get_contextvars(), **fields, **always}) + b"\n")
+        stream.write(_encode({**fields, "event": event, **always}) + b"\n")
 
 
 class _Lines:
