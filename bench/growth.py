@@ -32,7 +32,7 @@ _PAGE = "limit=50"
 # What a process is called, by a part of its command line; the first that fits.
 _KINDS = {
     "postgres": "Postgres",
-    "sandbox.process": "the sandboxes",
+    "sandbox.fork_server": "the sandboxes",
     "worker.mjs": "the AssemblyScript compiler",
     "bootstrap.child api": "the api",
     "bootstrap.child compiler": "the compiler service",

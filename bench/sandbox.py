@@ -82,7 +82,7 @@ def _ours(wasm: bytes, path: Path) -> Run:
     code_path, wasm_path = str(path.with_suffix(".code")), str(path.with_suffix(".wasm"))
     Path(wasm_path).write_bytes(wasm)
     Path(code_path).write_bytes(translate(create_engine(), wasm))
-    executor = Executor(Limits(), lambda: None, _too_long)
+    executor = Executor(Limits(), lambda _: None, _too_long)
 
     def run(given: bytes) -> bytes:
         outcome = executor.run(code_path, wasm_path, given)

@@ -92,7 +92,7 @@ def test_a_sandbox_killed_in_mid_guest_is_the_platforms_fault_and_is_replaced(cr
         spin, echo = ready(http, SPIN, "spin"), ready(http, ECHO, "echo")
         answer = threads.submit(lambda: http.post(f"/functions/{spin}/execute", json={}))
         eventually("a busy sandbox", lambda: http.get("/health").json()["sandbox"]["counts"]["busy"] == 1)
-        assert kill(crashing, "projectnil.sandbox.process") >= 1
+        assert kill(crashing, "projectnil.sandbox.fork_server") >= 1
         response = answer.result()
         problem = response.json()
         assert (response.status_code, problem["type"]) == (503, "/docs#execution-interrupted")

@@ -221,7 +221,7 @@ def test_several_api_processes_share_the_port(data_dir: Path) -> None:
 def test_no_process_that_runs_or_compiles_strangers_code_holds_the_databases_address(data_dir: Path) -> None:
     with running_platform(data_dir) as platform, platform.client() as http:
         execute(http, ready(http, ECHO), {})
-        strangers = platform.children("projectnil.sandbox.process") + platform.children("worker.mjs")
+        strangers = platform.children("projectnil.sandbox.fork_server") + platform.children("worker.mjs")
         assert len(strangers) >= 3
         for process in strangers:
             assert not [name for name in process.environ() if name.startswith("PROJECTNIL_")]

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from projectnil.domain.limits import Limits
+from projectnil.sandbox.forking import ForkServer
 from projectnil.sandbox.pool import SandboxPool
 from tests.sandbox.guests import LIMITS, MakePool
 
@@ -26,6 +27,13 @@ async def make_pool(tmp_path: Path) -> AsyncIterator[MakePool]:
     yield make
     for pool in pools:
         await pool.stop(0)
+
+
+@pytest.fixture
+async def fork_server() -> AsyncIterator[ForkServer]:
+    server = ForkServer()
+    yield server
+    server.close()
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from projectnil.domain.executions import Completed
 from projectnil.domain.functions import ModuleSha256, module_sha256
 from projectnil.domain.guest_errors import GuestBrokeAbi
 from projectnil.sandbox.child import ProcessLost, SandboxProcess
+from projectnil.sandbox.forking import ForkServer
 from projectnil.sandbox.modules import ModuleFile, ModuleFiles
 from projectnil.sandbox.pool import SandboxPool
 from projectnil.sandbox.protocol import Role, Run, Translate
@@ -109,11 +110,11 @@ async def test_what_loading_raises_reaches_the_caller_and_is_tried_again_the_nex
     assert isinstance(await prepare(pool, ECHO), ModuleFile)
 
 
-async def test_a_translation_has_a_deadline(tmp_path: Path) -> None:
+async def test_a_translation_has_a_deadline(tmp_path: Path, fork_server: ForkServer) -> None:
     # One function of 100,000 additions takes the translator far longer than this deadline.
     body = "(local.set 0 (i32.add (local.get 0) (i32.const 1)))" * 100_000
     slow = wat(f"(module (func (param i32) {body}))")
-    files = ModuleFiles(tmp_path / "modules", LIMITS, timeout_s=0.1)
+    files = ModuleFiles(tmp_path / "modules", LIMITS, fork_server, timeout_s=0.1)
     files.open()
 
     async def load() -> bytes:
@@ -175,9 +176,9 @@ async def test_damaged_code_fails_one_execution_as_the_platforms_fault_and_is_ma
     assert outcome == Completed(b"{}", logs="")
 
 
-async def test_a_process_that_runs_guests_refuses_to_translate_and_the_other_way_round() -> None:
+async def test_a_process_that_runs_guests_refuses_to_translate_and_the_other_way_round(fork_server: ForkServer) -> None:
     for role, request in ((Role.EXECUTOR, Translate(ECHO)), (Role.TRANSLATOR, Run("code", "wasm", b"{}"))):
-        process = await SandboxProcess.start(role, LIMITS, lambda _: None)
+        process = await SandboxProcess.start(fork_server, role, LIMITS, lambda _: None)
         with pytest.raises(ProcessLost):
             await process.ask(request, 5.0)
         await process.ended()

@@ -15,8 +15,8 @@ from projectnil.domain.errors import Overloaded, PlatformUnavailable
 from projectnil.domain.executions import Completed, Failed
 from projectnil.domain.guest_errors import GuestTimedOut
 from projectnil.domain.limits import Limits
-from projectnil.sandbox import child
 from projectnil.sandbox.child import ProcessLost, SandboxProcess
+from projectnil.sandbox.forking import ForkServer, ProcessHandle
 from projectnil.sandbox.modules import ModuleFile
 from projectnil.sandbox.pool import DEPTH, SandboxPool
 from projectnil.sandbox.protocol import Role, Run
@@ -214,6 +214,43 @@ async def test_what_waits_in_a_process_behind_a_slow_guest_is_handed_back_and_ru
     spinning.cancel()
 
 
+async def test_while_guests_spin_as_many_processes_are_ready_as_at_quiet_times(make_pool: MakePool) -> None:
+    pool = await make_pool(seconds(5.0), processes=2, max_processes=6)
+    spinner = await ready_module(pool, SPINNER)
+    spinning = [asyncio.create_task(pool.run(spinner, b"{}")) for _ in range(2)]
+    async with asyncio.timeout(3.0):
+        while pool.status().processes < 4:  # noqa: ASYNC110 # status() is a snapshot
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.1)
+    assert (pool.status().processes, pool.status().busy) == (4, 2)
+    for task in spinning:
+        task.cancel()
+
+
+async def test_a_guest_that_takes_long_gives_way_to_others_and_takes_its_process_with_it(make_pool: MakePool) -> None:
+    pool = await make_pool(seconds(0.6))
+    spinner = await ready_module(pool, SPINNER)
+    (first,) = pool.process_ids()
+    spinning = asyncio.create_task(pool.run(spinner, b"{}"))
+    await asyncio.sleep(0.3)
+    assert psutil.Process(first).nice() == 19
+    assert all(psutil.Process(other).nice() == 0 for other in pool.process_ids() - {first})
+    await spinning
+    await until_gone({first})
+    assert await execute(pool, ECHO) == Completed(b"{}", logs="")
+
+
+async def test_when_the_fork_server_is_lost_the_pool_gets_another(make_pool: MakePool) -> None:
+    pool = await make_pool()
+    (pid,) = pool.process_ids()
+    fork_server = psutil.Process(pid).parent()
+    assert fork_server is not None
+    fork_server.kill()
+    await until_gone({pid})
+    await until_processes(pool, 1)
+    assert await execute(pool, ECHO) == Completed(b"{}", logs="")
+
+
 async def test_only_the_guest_under_way_is_lost_with_its_process(make_pool: MakePool) -> None:
     pool = await make_pool(seconds(5.0))
     echo, spinner = await ready_module(pool, ECHO), await ready_module(pool, SPINNER)
@@ -253,19 +290,22 @@ sock.recv(65536)
 """
 
 
-@pytest.mark.parametrize("count", [0, 1, 2, 4_000_000_000])
-async def test_a_process_cannot_hand_back_what_it_has_begun_or_never_got(
-    count: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def spawn(theirs: socket.socket) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-c", LIAR, str(theirs.fileno()), str(count)]
-        return subprocess.Popen(command, pass_fds=(theirs.fileno(),))
+@pytest.mark.parametrize("count", [-1, 1, 2, 4_000_000_000])
+async def test_a_process_cannot_hand_back_what_it_has_begun_or_never_got(count: int) -> None:
+    class LyingForkServer(ForkServer):
+        pid = 0
 
-    monkeypatch.setattr(child, "_spawn", spawn)
-    process = await SandboxProcess.start(Role.EXECUTOR, LIMITS, lambda _: None)
+        async def fork(self, theirs: socket.socket) -> ProcessHandle:
+            command = [sys.executable, "-c", LIAR, str(theirs.fileno()), str(count)]
+            self.liar = subprocess.Popen(command, pass_fds=(theirs.fileno(),))  # noqa: ASYNC220 # it starts at once
+            return ProcessHandle(self.liar.pid)
+
+    fork_server = LyingForkServer()
+    process = await SandboxProcess.start(fork_server, Role.EXECUTOR, LIMITS, lambda _: None)
     with pytest.raises(ProcessLost):
         await process.ask(Run("code", "wasm", b"{}"), 5.0)
     await process.ended()
+    fork_server.liar.wait()
 
 
 async def test_a_pool_that_grew_shrinks_again(make_pool: MakePool) -> None:

@@ -1,10 +1,7 @@
 """One sandbox process, seen from the api: started, asked, killed."""
 
 import asyncio
-import os
 import socket
-import subprocess
-import sys
 from collections import deque
 from collections.abc import Callable
 from typing import cast
@@ -13,16 +10,17 @@ import msgspec
 
 from projectnil.domain.errors import PlatformUnavailable
 from projectnil.domain.limits import MIB, Limits
+from projectnil.sandbox.forking import ForkServer, ProcessHandle
 from projectnil.sandbox.protocol import (
     LENGTH,
     LENGTH_BYTES,
+    Leaving,
     Prepare,
     Ready,
     Reply,
     Request,
     Returned,
     Role,
-    TimedOut,
     decode_reply,
     encode_frame,
 )
@@ -48,28 +46,32 @@ class NotBegun(Exception):
 class SandboxProcess(asyncio.Protocol):
     """A process that answers requests in turn. The first of those pending is under way, the others wait behind it.
 
+    on_slow is called when the request under way is known to take long; is_slow is true from then until its answer.
     on_lost is called once, when the connection has closed for whatever reason; the request under way has failed with
     ProcessLost by then, and those behind it with NotBegun. is_lost: it takes nothing more. has_left: it said so.
     """
 
     def __init__(
         self,
-        popen: subprocess.Popen[bytes],
+        handle: ProcessHandle,
         sock: socket.socket,
         most_reply_bytes: int,
         on_lost: Callable[["SandboxProcess"], None],
+        on_slow: Callable[["SandboxProcess"], None] | None,
     ) -> None:
-        self.pid = popen.pid
+        self.pid = handle.pid
         self.assigned = 0
         self.answered = 0
         self.begun_at = 0.0  # of the request under way
         self.took_s = 0.0  # the one answered last
         self.idle_since = 0.0
-        self._popen = popen
+        self._handle = handle
         self._socket = sock
         self._loop = asyncio.get_running_loop()
         self._most_reply_bytes = most_reply_bytes
         self._on_lost = on_lost
+        self._on_slow = on_slow
+        self.is_slow = False
         self._transport: asyncio.Transport | None = None
         self._pending: deque[tuple[asyncio.Future[Reply], float]] = deque()  # with its time limit, in seconds
         self._outbox = bytearray()
@@ -81,21 +83,28 @@ class SandboxProcess(asyncio.Protocol):
         self.unhardened = ""
 
     @classmethod
-    async def start(cls, role: Role, limits: Limits, on_lost: Callable[["SandboxProcess"], None]) -> "SandboxProcess":
+    async def start(
+        cls,
+        fork_server: ForkServer,
+        role: Role,
+        limits: Limits,
+        on_lost: Callable[["SandboxProcess"], None],
+        on_slow: Callable[["SandboxProcess"], None] | None = None,
+    ) -> "SandboxProcess":
         """Returns once the process is ready for requests. Raises PlatformUnavailable when it does not come up."""
         ours, theirs = socket.socketpair()
         try:
-            popen = _spawn(theirs)
-        except OSError as error:
+            handle = await fork_server.fork(theirs)
+        except BaseException:
             ours.close()
-            raise PlatformUnavailable(f"a sandbox process could not be started: {error}") from error
+            raise
         finally:
             theirs.close()
         ours.setblocking(False)
-        process = cls(popen, ours, _most_reply_bytes(role, limits), on_lost)
+        process = cls(handle, ours, _most_reply_bytes(role, limits), on_lost, on_slow)
         try:
             await process._loop.create_unix_connection(lambda: process, sock=ours)
-            process.unhardened = await process._prepare(role, limits)
+            process.unhardened = await process._prepare(role, limits, fork_server.pid)
         except BaseException:
             process.kill()
             if process._transport is None:
@@ -104,11 +113,11 @@ class SandboxProcess(asyncio.Protocol):
             raise
         return process
 
-    async def _prepare(self, role: Role, limits: Limits) -> str:
+    async def _prepare(self, role: Role, limits: Limits, parent_pid: int) -> str:
         try:
-            ready = await self.ask(Prepare(role, limits, os.getpid()), START_TIMEOUT_S)
-        except ProcessLost as error:
-            raise PlatformUnavailable(f"a sandbox process did not come up: {error}") from error
+            ready = await self.ask(Prepare(role, limits, parent_pid), START_TIMEOUT_S)
+        except (ProcessLost, NotBegun) as error:
+            raise PlatformUnavailable(f"a sandbox process did not come up: {error or 'it ended'}") from error
         if not isinstance(ready, Ready):
             raise PlatformUnavailable("a sandbox process did not say that it is ready")
         return ready.unhardened
@@ -163,15 +172,14 @@ class SandboxProcess(asyncio.Protocol):
 
     def kill(self) -> None:
         """SIGKILL; on_lost follows. Safe to repeat."""
-        if self._popen.returncode is None:
-            self._popen.kill()
+        self._handle.kill()
         if self._transport is not None:
             self._transport.abort()
 
     async def ended(self) -> None:
-        """Wait until the process is gone from the process table. Call after kill or when it is lost."""
+        """Wait until the process is gone. Call after kill or when it is lost."""
         pause_s = 0.001
-        while self._popen.poll() is None or self._transport is not None:
+        while not self._handle.is_gone() or self._transport is not None:
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, 0.05)
 
@@ -198,8 +206,7 @@ class SandboxProcess(asyncio.Protocol):
         self._transport = None
         if self._watch is not None:
             self._watch.cancel()
-        if self._popen.returncode is None:
-            self._popen.kill()
+        self._handle.kill()
         if self._pending and not self.has_left:
             first, _ = self._pending.popleft()
             _fail(first, ProcessOverdue("it did not answer in time") if self._is_overdue else ProcessLost("it ended"))
@@ -212,9 +219,11 @@ class SandboxProcess(asyncio.Protocol):
         except msgspec.MsgspecError:
             self.kill()
             return
-        if isinstance(reply, Returned):
-            if 0 < reply.count < len(self._pending):
-                self._return(reply.count)
+        if isinstance(reply, Leaving):
+            self.is_lost = self.has_left = True
+        elif isinstance(reply, Returned):
+            if 0 <= reply.count < len(self._pending):
+                self._note_slow(reply.count)
             else:
                 self.kill()  # the one under way cannot be returned
         elif self._pending:
@@ -223,15 +232,20 @@ class SandboxProcess(asyncio.Protocol):
             self.kill()  # an answer nobody asked for
 
     def _answer(self, reply: Reply) -> None:
-        if isinstance(reply, TimedOut):
-            self.is_lost = self.has_left = True
         future, _ = self._pending.popleft()
         self.answered += 1
+        self.is_slow = False
         self.took_s = self._loop.time() - self.begun_at
         if self._pending and not self.is_lost:
             self._begin_next()
         if not future.done():
             future.set_result(reply)
+
+    def _note_slow(self, count: int) -> None:
+        was_slow, self.is_slow = self.is_slow, True
+        self._return(count)
+        if not was_slow and self._on_slow is not None:
+            self._on_slow(self)
 
     def _return(self, count: int) -> None:
         """Fail the last `count` requests as NotBegun, so that the oldest is the first to be told."""
@@ -268,16 +282,3 @@ def _most_reply_bytes(role: Role, limits: Limits) -> int:
     if role is Role.TRANSLATOR:
         return _MOST_CODE_BYTES
     return limits.output_bytes + limits.log_bytes + _SPARE_REPLY_BYTES
-
-
-def _spawn(theirs: socket.socket) -> subprocess.Popen[bytes]:
-    # -I: no PYTHON* variables, no user's packages. A session of its own: Ctrl-C in a terminal is not for it.
-    return subprocess.Popen(
-        [sys.executable, "-I", "-m", "projectnil.sandbox.process", str(theirs.fileno())],
-        pass_fds=(theirs.fileno(),),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        env={"PATH": os.defpath, "LANG": "C.UTF-8"},
-        cwd="/",
-        start_new_session=True,
-    )

@@ -18,8 +18,9 @@ class Deadline:
     The guest's own code knows nothing of time: checks in its loops (Wasmtime's epochs) make them an eighth slower.
     """
 
-    def __init__(self, timeout_s: float, on_slow: Callable[[], None], on_timeout: Callable[[], NoReturn]) -> None:
-        """Both are called in the clock's thread. on_slow: again and again while a guest runs longer than SLOW_S.
+    def __init__(self, timeout_s: float, on_slow: Callable[[float], None], on_timeout: Callable[[], NoReturn]) -> None:
+        """Both are called in the clock's thread. on_slow: again and again while a guest runs longer than SLOW_S, with
+        how long it has run, in seconds.
 
         on_timeout: ends the process; the execution cannot end any more once it is called.
         """
@@ -68,5 +69,5 @@ class Deadline:
                 self._on_timeout()
             is_slow = seen == self._begun
         if is_slow:
-            self._on_slow()
+            self._on_slow(self._timeout_s - remaining_s)
         return min(remaining_s, SLOW_S)

@@ -19,7 +19,7 @@ from projectnil.sandbox.traps import explain_trap
 class Executor:
     """Runs guests, one at a time, each in a store and an instance of its own."""
 
-    def __init__(self, limits: Limits, on_slow: Callable[[], None], on_timeout: Callable[[str], NoReturn]) -> None:
+    def __init__(self, limits: Limits, on_slow: Callable[[float], None], on_timeout: Callable[[str], NoReturn]) -> None:
         """Both are called in another thread, see Deadline. on_timeout: with what the guest logged; ends the process."""
         self._limits = limits
         self._journal = Journal(limits.log_bytes)

@@ -5,9 +5,12 @@ Sources: prctl(2), setrlimit(2), capset(2), capabilities(7).
 
 import ctypes
 import os
+import platform
 import resource
 import signal
+import struct
 import sys
+from collections.abc import Callable
 
 from projectnil.sandbox.seccomp import deny_system_calls
 
@@ -17,6 +20,11 @@ _CAPABILITY_VERSION_3 = 0x20080522
 _CAP_DAC_READ_SEARCH = 1 << 2
 # Each loaded module keeps its file open (engine.LOADED_MODULES); the rest is the socket and the standard streams.
 _OPEN_FILES = 256
+_LOWEST_PRIORITY = 19
+_SCHED_SETATTR = {"x86_64": 314, "aarch64": 274}
+# struct sched_attr { u32 size; u32 policy; u64 flags; s32 nice; u32 priority; u64 runtime, deadline, period; }: for an
+# ordinary policy, `runtime` asks for long slices (ns; since Linux 6.12), which whoever wakes up may interrupt.
+_LONG_SLICES = struct.pack("IIQiIQQQ", 48, 0, 0, _LOWEST_PRIORITY, 0, 100_000_000, 0, 0)
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -28,6 +36,39 @@ def outlive_signals_but_not_the_parent(parent_pid: int) -> None:
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent_pid:  # it died before the kernel was asked to tell
         sys.exit(0)
+
+
+def prepare_to_give_way() -> Callable[[], bool]:
+    """Returns what makes the main thread, for good, get the processor when hardly anybody else wants it.
+
+    That returns False when it must be called again to be complete. To be called before `give_up_privileges`, in a
+    process that leads no group.
+    """
+    # Where the kernel groups processes by session (sched(7), "The autogroup feature"), a priority counts within the
+    # session only, and the session's own priority counts outside.
+    os.setsid()
+    try:
+        autogroup = os.open("/proc/self/autogroup", os.O_WRONLY | os.O_CLOEXEC)
+    except OSError:
+        autogroup = None
+
+    def give_way() -> bool:
+        # On Linux a priority belongs to a thread, and the main thread's id is the process's (setpriority(2), NOTES).
+        os.setpriority(os.PRIO_PROCESS, os.getpid(), _LOWEST_PRIORITY)
+        number = _SCHED_SETATTR.get(platform.machine())
+        if number is not None:
+            _libc.syscall(number, os.getpid(), _LONG_SLICES, 0)
+        if autogroup is None:
+            return True
+        try:
+            os.write(autogroup, str(_LOWEST_PRIORITY).encode())
+        except BlockingIOError:
+            return False  # the kernel changes only so many groups a second
+        except OSError:
+            return True  # it will not change this one
+        return True
+
+    return give_way
 
 
 def give_up_privileges() -> str:

@@ -23,6 +23,7 @@ from projectnil.domain.guest_errors import GuestBrokeAbi
 from projectnil.domain.limits import Limits
 from projectnil.sandbox.child import NotBegun, ProcessLost, ProcessOverdue, SandboxProcess
 from projectnil.sandbox.fingerprint import engine_fingerprint
+from projectnil.sandbox.forking import ForkServer
 from projectnil.sandbox.protocol import Invalid, Reply, Role, Translate, Translated
 
 TRANSLATION_TIMEOUT_S = 30.0
@@ -50,9 +51,12 @@ Translation: TypeAlias = ModuleFile | GuestBrokeAbi
 class ModuleFiles:
     """The module directory and the translator that fills it."""
 
-    def __init__(self, directory: Path, limits: Limits, *, timeout_s: float = TRANSLATION_TIMEOUT_S) -> None:
+    def __init__(
+        self, directory: Path, limits: Limits, fork_server: ForkServer, *, timeout_s: float = TRANSLATION_TIMEOUT_S
+    ) -> None:
         self._directory = directory
         self._limits = limits
+        self._fork_server = fork_server
         self._timeout_s = timeout_s
         self._present: dict[ModuleSha256, ModuleFile] = {}
         self._rejected: OrderedDict[ModuleSha256, GuestBrokeAbi] = OrderedDict()
@@ -142,7 +146,9 @@ class ModuleFiles:
 
     async def _ask_translator(self, wasm: bytes) -> Reply:
         if self._translator is None or self._translator.is_lost:
-            self._translator = await SandboxProcess.start(Role.TRANSLATOR, self._limits, lambda _: None)
+            self._translator = await SandboxProcess.start(
+                self._fork_server, Role.TRANSLATOR, self._limits, lambda _: None
+            )
         try:
             return await self._translator.ask(Translate(wasm), self._timeout_s)
         except ProcessOverdue:

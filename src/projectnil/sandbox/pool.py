@@ -12,11 +12,11 @@ import structlog
 from projectnil.domain.errors import Overloaded, PlatformUnavailable
 from projectnil.domain.executions import Completed, Failed
 from projectnil.domain.functions import ModuleSha256
-from projectnil.domain.guest_errors import GuestTimedOut
 from projectnil.domain.limits import Limits
 from projectnil.sandbox.child import NotBegun, ProcessLost, ProcessOverdue, SandboxProcess
+from projectnil.sandbox.forking import ForkServer
 from projectnil.sandbox.modules import LoadWasm, ModuleFile, ModuleFiles, Translation
-from projectnil.sandbox.protocol import CannotRun, Reply, Role, Run, TimedOut
+from projectnil.sandbox.protocol import CannotRun, Reply, Role, Run
 
 # So many guests are given to a process at once, so that it need not wait for the next one.
 DEPTH = 8
@@ -62,7 +62,8 @@ class SandboxPool:
     ) -> None:
         """processes: kept at all times. max_processes: at most. idle_s: how long a spare one may idle."""
         self._limits = limits
-        self._files = ModuleFiles(module_cache_dir, limits)
+        self._fork_server = ForkServer()
+        self._files = ModuleFiles(module_cache_dir, limits, self._fork_server)
         self._fewest = processes
         self._most = max_processes
         self._idle_s = idle_s
@@ -114,6 +115,7 @@ class SandboxPool:
             process.kill()
         await asyncio.gather(*(process.ended() for process in processes))
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._fork_server.close()
 
     async def ensure_module(self, sha256: ModuleSha256, load_wasm: LoadWasm) -> Translation:
         """The machine code of a module, made from `await load_wasm()` if it is not there yet.
@@ -199,8 +201,6 @@ class SandboxPool:
         match reply:
             case Completed() | Failed():
                 return reply
-            case TimedOut(logs):
-                return Failed(GuestTimedOut(self._limits.execution_timeout_s), logs)
             case CannotRun(problem, code_is_bad):
                 if code_is_bad:
                     self._files.discard(module)
@@ -276,7 +276,9 @@ class SandboxPool:
             if not process.is_lost:
                 return process
         now = self._loop.time()
-        brisk = [each for each in self._all if each.assigned < DEPTH and now - each.begun_at < BRISK_S]
+        brisk = [
+            each for each in self._all if each.assigned < DEPTH and not each.is_slow and now - each.begun_at < BRISK_S
+        ]
         return min(brisk, key=_load, default=None)
 
     def _give_back(self, process: SandboxProcess) -> None:
@@ -333,6 +335,14 @@ class SandboxPool:
                 self._start_in_background()
         self._plan_growth()
 
+    def _keep_some_brisk(self, _slow: SandboxProcess) -> None:
+        """As many as there are at quiet times are ready for quick guests, whatever others run."""
+        if self._is_stopping:
+            return
+        brisk = sum(not process.is_slow for process in self._all) + self._starting
+        for _ in range(min(self._fewest - brisk, self._most - self._size())):
+            self._start_in_background()
+
     def _under_way(self) -> set[tuple[SandboxProcess, int]]:
         """Which process is at its how-manieth guest."""
         return {(process, process.answered) for process in self._all if process.assigned}
@@ -370,7 +380,9 @@ class SandboxPool:
         task.add_done_callback(self._tasks.discard)
 
     async def _start_process(self) -> None:
-        process = await SandboxProcess.start(Role.EXECUTOR, self._limits, self._forget)
+        process = await SandboxProcess.start(
+            self._fork_server, Role.EXECUTOR, self._limits, self._forget, self._keep_some_brisk
+        )
         if process.is_lost:
             raise PlatformUnavailable("a sandbox process ended as soon as it was ready")
         if process.unhardened:

@@ -1,12 +1,12 @@
-"""A sandbox process: `python -m projectnil.sandbox.process FD`, where FD is its end of a socket pair.
+"""What a sandbox process does, once the fork server has made it.
 
 It answers requests one after the other until the other end closes. The api starts it and ends it: it ignores Ctrl-C and
-SIGTERM, and dies with the api however that dies.
+SIGTERM, and dies with the api however that dies. It ends by itself after a guest that took long: such a guest has made
+it give way to others, and only a new process can have its place back.
 """
 
 import os
 import socket
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -16,17 +16,25 @@ from typing import NoReturn
 
 from wasmtime import Engine
 
+from projectnil.domain.executions import Failed
+from projectnil.domain.guest_errors import GuestTimedOut
 from projectnil.domain.limits import Limits
 from projectnil.sandbox.capi import EngineFault
 from projectnil.sandbox.engine import CannotLoad, create_engine, translate
 from projectnil.sandbox.execution import Executor
 from projectnil.sandbox.failure import BrokenModule
-from projectnil.sandbox.hardening import drop_capabilities, give_up_privileges, outlive_signals_but_not_the_parent
+from projectnil.sandbox.hardening import (
+    drop_capabilities,
+    give_up_privileges,
+    outlive_signals_but_not_the_parent,
+    prepare_to_give_way,
+)
 from projectnil.sandbox.protocol import (
     LENGTH,
     LENGTH_BYTES,
     CannotRun,
     Invalid,
+    Leaving,
     Prepare,
     Ready,
     Reply,
@@ -34,7 +42,6 @@ from projectnil.sandbox.protocol import (
     Returned,
     Role,
     Run,
-    TimedOut,
     Translate,
     Translated,
     decode_request,
@@ -45,6 +52,8 @@ _READ_BYTES = 65_536
 # Replies go together while the next request is here already, but not later nor more than this.
 _HELD_S = 0.0003
 _HELD_BYTES = 65_536
+# A guest that runs longer gives way to others, and takes its process with it when it ends.
+TIRED_S = 0.05
 
 
 class _Closed(Exception):
@@ -59,12 +68,16 @@ class _Connection:
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
+        self._give_way_to_others = prepare_to_give_way()
         self._received = bytearray()
         self._waiting: deque[bytes] = deque()
         self._has_begun = False
         self._replies = bytearray()
         self._held_since = 0.0
         self._lock = threading.Lock()
+        self.is_tired = False
+        self._has_given_way = False
+        self._is_known_as_slow = False
 
     def receive(self) -> Request:
         """Waits for the next request, which counts as begun then. Raises _Closed."""
@@ -80,19 +93,31 @@ class _Connection:
             if not self._replies:
                 self._held_since = now
             self._replies += encode_frame(reply)
-            if not self._waiting or now - self._held_since > _HELD_S or len(self._replies) > _HELD_BYTES:
+            if self.is_tired:
+                self._replies += encode_frame(Leaving())
+            if (
+                self.is_tired
+                or not self._waiting
+                or now - self._held_since > _HELD_S
+                or len(self._replies) > _HELD_BYTES
+            ):
                 self._send_replies()
 
-    def hand_back(self) -> None:
-        """Return every request that has not begun, while one that has is under way; hold no reply any longer."""
+    def give_way(self, elapsed_s: float) -> None:
+        """For the clock's thread, while a guest has run for so long: return every request that has not begun, hold no
+        reply any longer, and leave the processor to others."""
         with self._lock, suppress(_Closed):  # the main thread will see it
             if not self._has_begun:
                 return
+            if elapsed_s > TIRED_S:
+                self.is_tired = True
+                self._has_given_way = self._has_given_way or self._give_way_to_others()
             with suppress(BlockingIOError):
                 self._take_in(self._read(_READ_BYTES, socket.MSG_DONTWAIT))
             count = len(self._waiting)
             self._waiting.clear()
-            if count:
+            if count or not self._is_known_as_slow:
+                self._is_known_as_slow = True
                 self._replies += encode_frame(Returned(count))
             if self._replies:
                 self._send_replies()
@@ -100,7 +125,7 @@ class _Connection:
     def send_last(self, reply: Reply) -> None:
         """For the clock's thread, which then ends the process."""
         with self._lock, suppress(_Closed):
-            self._replies += encode_frame(reply)
+            self._replies += encode_frame(reply) + encode_frame(Leaving())
             self._send_replies()
 
     def _begin_next(self) -> bytes | None:
@@ -108,6 +133,7 @@ class _Connection:
             if not self._waiting:
                 return None
             self._has_begun = True
+            self._is_known_as_slow = False
             return self._waiting.popleft()
 
     def _take_in(self, data: bytes) -> None:
@@ -140,12 +166,11 @@ class _Connection:
         return data
 
 
-def main() -> None:
-    connection = _Connection(socket.socket(fileno=int(sys.argv[1])))
-    try:
+def serve(sock: socket.socket) -> None:
+    """Answer the requests that come over the socket. Returns when the process is to end."""
+    connection = _Connection(sock)
+    with suppress(_Closed):
         _serve(connection)
-    except _Closed:
-        return
 
 
 def _serve(connection: _Connection) -> None:
@@ -157,22 +182,23 @@ def _serve(connection: _Connection) -> None:
     answer = _answerer(prepare.role, prepare.limits, connection)
     refused.append(give_up_privileges())
     connection.send(Ready("; ".join(problem for problem in refused if problem)))
-    while True:
+    while not connection.is_tired:
         connection.send(answer(connection.receive()))
 
 
 def _answerer(role: Role, limits: Limits, connection: _Connection) -> Callable[[Request], Reply]:
     match role:
         case Role.EXECUTOR:
-            executor = Executor(limits, connection.hand_back, lambda logs: _give_up(connection, logs))
+            timed_out = GuestTimedOut(limits.execution_timeout_s)
+            executor = Executor(limits, connection.give_way, lambda logs: _give_up(connection, Failed(timed_out, logs)))
             return lambda request: _execute(executor, request)
         case Role.TRANSLATOR:
             engine = create_engine()
             return lambda request: _translate(engine, request)
 
 
-def _give_up(connection: _Connection, logs: str) -> NoReturn:
-    connection.send_last(TimedOut(logs))
+def _give_up(connection: _Connection, outcome: Failed) -> NoReturn:
+    connection.send_last(outcome)
     os._exit(0)  # the guest has the main thread, and does not let go of it
 
 
@@ -194,7 +220,3 @@ def _translate(engine: Engine, request: Request) -> Reply:
         return Translated(translate(engine, request.wasm))
     except BrokenModule as failure:
         return Invalid(failure.problem)
-
-
-if __name__ == "__main__":
-    main()

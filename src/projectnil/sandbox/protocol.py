@@ -3,7 +3,8 @@
 A frame is the length of its body (u32, little-endian) and the body: one MessagePack value, tagged with its type.
 The first request is Prepare, answered by Ready; then each request gets exactly one reply, in order. The api may send
 a request before the one before it is answered. While a guest takes long, the process hands back what waits behind it:
-Returned stands for a reply to each of the last requests. The api decodes replies by type and size, since a sandbox
+Returned stands for a reply to each of the last requests. Leaving says that the process ends by its own
+decision. The api decodes replies by type and size, since a sandbox
 process is not to be trusted.
 """
 
@@ -28,7 +29,7 @@ class Role(StrEnum):
 
 
 class Prepare(msgspec.Struct, frozen=True, tag=True):
-    """parent_pid: the process to die with."""
+    """parent_pid: the process to die with, which forked this one."""
 
     role: Role
     limits: Limits
@@ -72,27 +73,25 @@ class CannotRun(msgspec.Struct, frozen=True, tag=True):
     code_is_bad: bool
 
 
-class TimedOut(msgspec.Struct, frozen=True, tag=True):
-    """The guest's time was up. The process ends with this reply; what waits in it was not begun."""
-
-    logs: str
-
-
 class Returned(msgspec.Struct, frozen=True, tag=True):
-    """The last `count` requests were not begun and never will be here."""
+    """The request under way takes long. The last `count` requests were not begun and never will be here."""
 
     count: int
 
 
+class Leaving(msgspec.Struct, frozen=True, tag=True):
+    """The process ends now. What is not answered yet was not begun."""
+
+
 Request: TypeAlias = Prepare | Run | Translate
-Reply: TypeAlias = Completed | Failed | TimedOut | Ready | Translated | Invalid | CannotRun
+Reply: TypeAlias = Completed | Failed | Ready | Translated | Invalid | CannotRun
 
 _encoder = msgspec.msgpack.Encoder()
 decode_request = msgspec.msgpack.Decoder(Request).decode
-decode_reply = msgspec.msgpack.Decoder(Reply | Returned).decode
+decode_reply = msgspec.msgpack.Decoder(Reply | Returned | Leaving).decode
 
 
-def encode_frame(message: Request | Reply | Returned) -> bytearray:
+def encode_frame(message: Request | Reply | Returned | Leaving) -> bytearray:
     frame = bytearray(256)
     _encoder.encode_into(message, frame, LENGTH_BYTES)
     LENGTH.pack_into(frame, 0, len(frame) - LENGTH_BYTES)
