@@ -1,6 +1,7 @@
 """Identifiers. All are UUID version 7 (RFC 9562, section 5.7): they sort by the millisecond they were made in."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import NewType
 from uuid import UUID
 
@@ -21,6 +22,7 @@ def new_node_id() -> NodeId:
     return NodeId(uuid7())
 
 
+@lru_cache(maxsize=4096)  # the same functions are asked for again and again
 def parse_id(text: str) -> UUID | None:
     """Read a UUID in its canonical 36-character form (8-4-4-4-12 hexadecimal digits); None for anything else."""
     if len(text) != 36:
