@@ -9,7 +9,7 @@ import pytest
 
 from projectnil.domain.errors import PlatformUnavailable
 from projectnil.postgres.connections import connect
-from projectnil.postgres.embedded import _binaries
+from projectnil.postgres.embedded import binaries
 from projectnil.postgres.migrations import runner
 from projectnil.postgres.migrations.changelog import read_changelog
 from projectnil.postgres.migrations.runner import migrate, pending_changesets
@@ -26,7 +26,7 @@ async def _migrate(url: str) -> list[str]:
 
 def schema_of(url: str) -> str:
     """The schema as pg_dump tells it."""
-    dump = [str(_binaries() / "pg_dump"), "--schema-only", "--no-owner", url]
+    dump = [str(binaries() / "pg_dump"), "--schema-only", "--no-owner", url]
     told = subprocess.run(dump, capture_output=True, text=True, check=True, env={"PATH": os.defpath})
     # The dump guards itself with a random key.
     return "\n".join(line for line in told.stdout.splitlines() if "restrict" not in line)

@@ -61,11 +61,12 @@ def _next_link(request: Request, page: Page, items: Sequence[HasId]) -> dict[str
         return {}
     last = items[page.limit - 1].id
     kept: dict[str, Any] = {name: value for name, value in request.query_params.items() if name != "cursor"}
-    query = urlencode({**kept, "limit": page.limit, "cursor": _encode(last)})
+    query = urlencode({**kept, "limit": page.limit, "cursor": encode_cursor(last)})
     return {"Link": f'<{request.url.path}?{query}>; rel="next"'}
 
 
-def _encode(identifier: UUID) -> str:
+def encode_cursor(identifier: UUID) -> str:
+    """The cursor of the page that comes before an id."""
     return base64.urlsafe_b64encode(identifier.bytes).rstrip(b"=").decode()
 
 

@@ -12,7 +12,7 @@ import uvicorn
 from projectnil.api.app import Application
 from projectnil.api.context import ApiContext
 from projectnil.bootstrap.connections import UPKEEP_CONNECTIONS
-from projectnil.bootstrap.http_protocol import HttpProtocol
+from projectnil.bootstrap.http_protocol import http_config
 from projectnil.bootstrap.signals import stop_requested
 from projectnil.config import Settings
 from projectnil.domain.errors import PlatformUnavailable
@@ -99,19 +99,7 @@ async def _serve(
     on_ready: Callable[[], None],
 ) -> None:
     stop = stop_requested()
-    server = _Server(
-        uvicorn.Config(
-            app,
-            http=HttpProtocol,
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            ws="none",
-            proxy_headers=False,
-            server_header=False,
-            timeout_graceful_shutdown=_FLUSH_S,
-        )
-    )
+    server = _Server(http_config(app, _FLUSH_S))
     tasks = [asyncio.create_task(loop) for loop in loops]
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     stopping = asyncio.create_task(stop.wait())

@@ -1,11 +1,28 @@
 """HTTP as uvicorn speaks it, with our own words for what is not HTTP, and an answer in one piece."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, cast
 
+import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from projectnil.api.problems import MEDIA_TYPE, malformed_request_problem
+
+
+def http_config(app: Callable[..., Any], stop_grace_s: int | None = None) -> uvicorn.Config:
+    """How uvicorn serves an ASGI application here. stop_grace_s: for answers on their way when it stops."""
+    return uvicorn.Config(
+        app,
+        http=HttpProtocol,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        ws="none",
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=stop_grace_s,
+    )
 
 
 class HttpProtocol(HttpToolsProtocol):

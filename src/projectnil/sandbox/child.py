@@ -12,8 +12,7 @@ from projectnil.domain.errors import PlatformUnavailable
 from projectnil.domain.limits import MIB, Limits
 from projectnil.sandbox.forking import ForkServer, ProcessHandle
 from projectnil.sandbox.protocol import (
-    LENGTH,
-    LENGTH_BYTES,
+    FrameTooLarge,
     Leaving,
     Prepare,
     Ready,
@@ -23,6 +22,7 @@ from projectnil.sandbox.protocol import (
     Role,
     decode_reply,
     encode_frame,
+    take_frames,
 )
 
 START_TIMEOUT_S = 20.0
@@ -187,19 +187,12 @@ class SandboxProcess(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)  # a stream's; uvloop's is no subclass
 
     def data_received(self, data: bytes) -> None:
-        received = self._received
-        received += data
-        at = 0
-        while len(received) - at >= LENGTH_BYTES:
-            end = at + LENGTH_BYTES + LENGTH.unpack_from(received, at)[0]
-            if end - at > self._most_reply_bytes:
-                self.kill()
-                return
-            if len(received) < end:
-                break
-            self._take_reply(memoryview(received)[at + LENGTH_BYTES : end])
-            at = end
-        del received[:at]
+        self._received += data
+        try:
+            for body in take_frames(self._received, self._most_reply_bytes):
+                self._take_reply(body)
+        except FrameTooLarge:
+            self.kill()
 
     def connection_lost(self, _error: Exception | None) -> None:
         self.is_lost = True
@@ -213,7 +206,7 @@ class SandboxProcess(asyncio.Protocol):
         self._return(len(self._pending))
         self._on_lost(self)
 
-    def _take_reply(self, body: memoryview) -> None:
+    def _take_reply(self, body: bytes) -> None:
         try:
             reply = decode_reply(body)
         except msgspec.MsgspecError:

@@ -86,7 +86,7 @@ class ForkServer:
             ours.setblocking(False)
             self._socket = ours
             # -I: no PYTHON* variables, no user's packages. A process group of its own: Ctrl-C in a terminal is not for
-            # it. Not a session of its own, which would be scheduled as the api's equal, whatever runs in it.
+            # it.
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-m", "projectnil.sandbox.fork_server", str(theirs.fileno()), str(os.getpid())],
                 pass_fds=(theirs.fileno(),),

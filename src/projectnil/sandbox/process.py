@@ -30,8 +30,6 @@ from projectnil.sandbox.hardening import (
     prepare_to_give_way,
 )
 from projectnil.sandbox.protocol import (
-    LENGTH,
-    LENGTH_BYTES,
     CannotRun,
     Invalid,
     Leaving,
@@ -46,6 +44,7 @@ from projectnil.sandbox.protocol import (
     Translated,
     decode_request,
     encode_frame,
+    take_frames,
 )
 
 _READ_BYTES = 65_536
@@ -138,16 +137,8 @@ class _Connection:
 
     def _take_in(self, data: bytes) -> None:
         """Add to what was received; whole frames wait from then on."""
-        received = self._received
-        received += data
-        at = 0
-        while len(received) - at >= LENGTH_BYTES:
-            end = at + LENGTH_BYTES + LENGTH.unpack_from(received, at)[0]
-            if len(received) < end:
-                break
-            self._waiting.append(bytes(memoryview(received)[at + LENGTH_BYTES : end]))
-            at = end
-        del received[:at]
+        self._received += data
+        self._waiting.extend(take_frames(self._received))
 
     def _send_replies(self) -> None:
         replies, self._replies = self._replies, bytearray()

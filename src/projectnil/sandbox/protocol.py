@@ -9,6 +9,7 @@ process is not to be trusted.
 """
 
 import struct
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -96,3 +97,24 @@ def encode_frame(message: Request | Reply | Returned | Leaving) -> bytearray:
     _encoder.encode_into(message, frame, LENGTH_BYTES)
     LENGTH.pack_into(frame, 0, len(frame) - LENGTH_BYTES)
     return frame
+
+
+class FrameTooLarge(Exception):
+    """A frame announces more bytes than its sender may send."""
+
+
+def take_frames(received: bytearray, most_bytes: int | None = None) -> Iterator[bytes]:
+    """Removes the whole frames from what was received; yields their bodies.
+
+    most_bytes: of a frame, its length included; None for no limit. Raises FrameTooLarge when a frame announces more,
+    before it is there.
+    """
+    while len(received) >= LENGTH_BYTES:
+        end = LENGTH_BYTES + LENGTH.unpack_from(received)[0]
+        if most_bytes is not None and end > most_bytes:
+            raise FrameTooLarge
+        if len(received) < end:
+            return
+        body = bytes(memoryview(received)[LENGTH_BYTES:end])
+        del received[:end]
+        yield body
