@@ -3,6 +3,8 @@
 import shutil
 import statistics
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -10,7 +12,7 @@ import httpx
 from bench import sources
 from bench.measurement import Goal, Row, Section
 from bench.scale import Scale
-from tests.support.functions import execute, ready
+from tests.support.functions import ECHO, execute, ready
 from tests.support.platform import running_platform
 
 _NOTE = (
@@ -23,33 +25,35 @@ _WARM = 50
 
 def measure(scale: Scale, folder: Path) -> Section:
     """A platform from nothing in every run, and once more on the same folder."""
-    started: list[float] = []
-    restarted: list[float] = []
-    first: tuple[list[float], list[float]] = ([], [])
-    after_restart: tuple[list[float], list[float]] = ([], [])
+    first = Row(what="first execution after READY", unit="ms", baseline="a warm one", goal=Goal(at_most=3.0))
+    after_restart = Row(what="first execution after a restart", unit="ms", baseline="a warm one")
+    started = Row(what="serve, from nothing to ready", unit="s")
+    restarted = Row(what="serve, again on the same folder", unit="s")
     for run in range(scale.runs):
         data = folder / f"cold-{run}"
-        began = time.perf_counter()
-        with running_platform(data) as platform, platform.client() as http:
-            started.append(time.perf_counter() - began)
-            warmed_up = ready(http, sources.JSON_AS)
-            execute(http, warmed_up, {})
-            function_id = ready(http, f"{sources.ECHO}// {run}\n")
-            _first_and_warm(http, function_id, first)
-        began = time.perf_counter()
-        with running_platform(data) as platform, platform.client() as http:
-            restarted.append(time.perf_counter() - began)
+        with _timed_start(data, started) as http:
+            execute(http, ready(http, sources.JSON_AS), {})
+            function_id = ready(http, f"{ECHO}// {run}\n")
+            _add_first_and_warm(http, function_id, first)
+        with _timed_start(data, restarted) as http:
             http.get("/health")
-            _first_and_warm(http, function_id, after_restart)
+            _add_first_and_warm(http, function_id, after_restart)
         shutil.rmtree(data)
-    return Section(
-        name="cold", title="(d) Cold paths", note=_NOTE, rows=_rows(started, restarted, first, after_restart)
-    )
+    rows = [first, after_restart, started, restarted]
+    return Section(name="cold", title="(d) Cold paths", note=_NOTE, rows=rows)
 
 
-def _first_and_warm(http: httpx.Client, function_id: str, into: tuple[list[float], list[float]]) -> None:
-    into[0].append(_timed_ms(http, function_id))
-    into[1].append(statistics.median(_timed_ms(http, function_id) for _ in range(_WARM)))
+@contextmanager
+def _timed_start(data_dir: Path, into: Row) -> Iterator[httpx.Client]:
+    began = time.perf_counter()
+    with running_platform(data_dir) as platform, platform.client() as http:
+        into.add(time.perf_counter() - began)
+        yield http
+
+
+def _add_first_and_warm(http: httpx.Client, function_id: str, into: Row) -> None:
+    first_ms = _timed_ms(http, function_id)
+    into.add(first_ms, statistics.median(_timed_ms(http, function_id) for _ in range(_WARM)))
 
 
 def _timed_ms(http: httpx.Client, function_id: str) -> float:
@@ -57,30 +61,3 @@ def _timed_ms(http: httpx.Client, function_id: str) -> float:
     if execute(http, function_id, {"hello": "world"})["status"] != "COMPLETED":
         raise RuntimeError("a measured execution failed")
     return (time.perf_counter() - began) * 1e3
-
-
-def _rows(
-    started: list[float],
-    restarted: list[float],
-    first: tuple[list[float], list[float]],
-    after_restart: tuple[list[float], list[float]],
-) -> list[Row]:
-    return [
-        Row(
-            what="first execution after READY",
-            unit="ms",
-            ours=first[0],
-            baseline="a warm one",
-            theirs=first[1],
-            goal=Goal(at_most=3.0),
-        ),
-        Row(
-            what="first execution after a restart",
-            unit="ms",
-            ours=after_restart[0],
-            baseline="a warm one",
-            theirs=after_restart[1],
-        ),
-        Row(what="serve, from nothing to ready", unit="s", ours=started),
-        Row(what="serve, again on the same folder", unit="s", ours=restarted),
-    ]

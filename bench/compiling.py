@@ -1,15 +1,17 @@
 """(c) From POST to READY, against a fresh asc process on the same source."""
 
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 
-from bench import asc, sources
+from bench import sources
 from bench.measurement import Goal, Row, Section, quantile
 from bench.scale import Scale
-from tests.support.functions import ready, register, wait_compiled
+from tests.support.asc import compile_fresh
+from tests.support.functions import ECHO, ready, register, wait_ready
 from tests.support.platform import running_platform
 
 _NOTE = (
@@ -17,81 +19,61 @@ _NOTE = (
     "process, same options, on the same source, in turn. Each source differs from all before it by a comment."
 )
 _LANES = 8
+_POLL_S = 0.002
+_ONE_LINE = "1 line"
 
 
 def measure(scale: Scale, folder: Path) -> Section:
     """One at a time first, then many at once."""
-    rows: dict[str, tuple[list[float], list[float]]] = {}
-    at_once: list[float] = []
-    slowest: list[float] = []
+    alone = {what: _row_alone(what) for what in _sources()}
+    count = scale.registrations
+    at_once = Row(
+        what=f"{count} registrations at once, all READY", unit="s", baseline=f"{count} x a fresh asc, {_ONE_LINE}"
+    )
+    median = Row(what=f"{count} registrations at once, the median one", unit="s")
     with running_platform(folder / "compiling") as platform, platform.client() as http:
         ready(http, sources.JSON_AS)  # the warm-up is over then
         for run in range(scale.runs):
             for what, source in _sources().items():
                 distinct = f"{source}// {run}\n"
-                ours, theirs = rows.setdefault(what, ([], []))
-                ours.append(_until_ready(http, distinct))
-                theirs.append(asc.compile_fresh(distinct, folder)[1])
-            times = _many(http, scale.registrations, run)
-            at_once.append(max(times))
-            slowest.append(quantile(times, 0.5))
-    return Section(name="compile", title="(c) Compile", note=_NOTE, rows=_rows(rows, at_once, slowest, scale))
+                alone[what].add(_until_ready_s(http, distinct), _fresh_asc_s(distinct))
+            times_s = _at_once_s(http, count, run)
+            at_once.add(max(times_s), count * alone[_ONE_LINE].theirs[-1])
+            median.add(quantile(times_s, 0.5))
+    return Section(name="compile", title="(c) Compile", note=_NOTE, rows=[*alone.values(), at_once, median])
+
+
+def _row_alone(what: str) -> Row:
+    return Row(what=f"POST to READY, {what}", unit="s", baseline="a fresh asc", goal=Goal(at_most=0.33))
 
 
 def _sources() -> dict[str, str]:
-    return {"1 line": sources.ECHO, "json-as (examples/hello)": sources.JSON_AS, "500 lines": sources.of_lines(499)}
+    return {_ONE_LINE: ECHO, "json-as (examples/hello)": sources.JSON_AS, "500 lines": sources.of_lines(499)}
 
 
-def _rows(
-    rows: dict[str, tuple[list[float], list[float]]], at_once: list[float], medians: list[float], scale: Scale
-) -> list[Row]:
-    one_line = rows["1 line"][1]
-    return [
-        *(
-            Row(
-                what=f"POST to READY, {what}",
-                unit="s",
-                ours=ours,
-                baseline="a fresh asc",
-                theirs=theirs,
-                goal=Goal(at_most=0.33),
-            )
-            for what, (ours, theirs) in rows.items()
-        ),
-        Row(
-            what=f"{scale.registrations} registrations at once, all READY",
-            unit="s",
-            ours=at_once,
-            baseline=f"{scale.registrations} x a fresh asc, 1 line",
-            theirs=[scale.registrations * each for each in one_line],
-        ),
-        Row(what=f"{scale.registrations} registrations at once, the median one", unit="s", ours=medians),
-    ]
-
-
-def _until_ready(http: httpx.Client, source: str) -> float:
+def _until_ready_s(http: httpx.Client, source: str) -> float:
     began = time.perf_counter()
-    function_id = register(http, source)
-    while (status := http.get(f"/functions/{function_id}").json()["status"]) != "READY":
-        if status == "FAILED":
-            raise RuntimeError("a measured source does not compile")
-        time.sleep(0.002)
+    wait_ready(http, register(http, source), poll_s=_POLL_S)
     return time.perf_counter() - began
 
 
-def _many(http: httpx.Client, count: int, run: int) -> list[float]:
+def _fresh_asc_s(source: str) -> float:
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        compile_fresh(source, Path(folder))
+        return time.perf_counter() - began
+
+
+def _at_once_s(http: httpx.Client, count: int, run: int) -> list[float]:
     began = time.perf_counter()
 
     def register_one(nth: int) -> str:
-        return register(http, f"{sources.ECHO}// {run} {nth}\n")
+        return register(http, f"{ECHO}// {run} {nth}\n")
+
+    def wait(function_id: str) -> float:
+        wait_ready(http, function_id, timeout_s=300)
+        return time.perf_counter() - began
 
     with ThreadPoolExecutor(_LANES) as lanes:
         identifiers = list(lanes.map(register_one, range(count)))
-        return list(lanes.map(lambda each: _wait(http, each, began), identifiers))
-
-
-def _wait(http: httpx.Client, function_id: str, began: float) -> float:
-    details = wait_compiled(http, function_id, timeout_s=300)
-    if details["status"] != "READY":
-        raise RuntimeError("a measured source does not compile")
-    return time.perf_counter() - began
+        return list(lanes.map(wait, identifiers))

@@ -10,7 +10,7 @@ import sys
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from projectnil.bootstrap.http_protocol import HttpProtocol
+from projectnil.bootstrap.http_protocol import http_config
 
 
 class Constant:
@@ -34,10 +34,7 @@ class Constant:
 def main() -> None:
     listener = socket.socket(fileno=int(sys.argv[1]))
     body = sys.argv[2].encode()
-    config = uvicorn.Config(
-        Constant(body), http=HttpProtocol, log_config=None, access_log=False, lifespan="off", server_header=False
-    )
-    uvicorn.Server(config).run(sockets=[listener])
+    uvicorn.Server(http_config(Constant(body))).run(sockets=[listener])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """(a) Durable executions through HTTP, against Postgres alone and against HTTP alone."""
 
-from collections import defaultdict
 from pathlib import Path
 
 from bench.http_load import ECHO_BODY, Request, constant_server, echo_request, run_load
@@ -9,7 +8,7 @@ from bench.measurement import Goal, Row, Section
 from bench.pgbench import BARE_TABLE, SAME_TABLE, Pgbench
 from bench.scale import Scale
 from tests.support.functions import ECHO, ready
-from tests.support.platform import Platform, running_platform
+from tests.support.platform import running_platform
 
 CONNECTIONS = (1, 8, 32, 128)
 _NOTE = (
@@ -29,86 +28,42 @@ def measure(scale: Scale, folder: Path) -> Section:
             answer = http.post(f"/functions/{function_id}/execute", content=ECHO_BODY).text
         pgbench = Pgbench(platform.data_dir / "postgres", function_id)
         pgbench.prepare()
+        rows = [_RowsAt(connections) for connections in CONNECTIONS]
+        execute = echo_request(platform.url, function_id)
         with constant_server(answer) as constant_url:
-            figures = _Figures()
+            constant = Request("POST", constant_url, '"COMPLETED"', ECHO_BODY)
             for _ in range(scale.runs):
-                for connections in CONNECTIONS:
-                    figures.add(connections, *_once(scale, platform, function_id, constant_url, pgbench, connections))
-    return Section(name="durable", title="(a) Durable echo", note=_NOTE, rows=figures.rows())
+                for at in rows:
+                    at.add(
+                        run_load([execute], at.connections, scale),
+                        run_load([constant], at.connections, scale),
+                        pgbench.two_commits(SAME_TABLE, at.connections, scale.load_s),
+                        pgbench.two_commits(BARE_TABLE, at.connections, scale.load_s),
+                    )
+    return Section(name="durable", title="(a) Durable echo", note=_NOTE, rows=[row for at in rows for row in at.rows])
 
 
-def _once(
-    scale: Scale, platform: Platform, function_id: str, constant_url: str, pgbench: Pgbench, connections: int
-) -> tuple[Load, Load, tuple[float, float], tuple[float, float]]:
-    execute = echo_request(platform.url, function_id)
-    constant = Request("POST", constant_url, '"COMPLETED"', ECHO_BODY)
-    return (
-        run_load([execute], connections, scale.load_s, scale.warm_up_s),
-        run_load([constant], connections, scale.load_s, scale.warm_up_s),
-        pgbench.two_commits(SAME_TABLE, connections, scale.load_s),
-        pgbench.two_commits(BARE_TABLE, connections, scale.load_s),
-    )
+class _RowsAt:
+    """What is measured at one number of connections."""
 
-
-class _Figures:
-    def __init__(self) -> None:
-        self._ours: dict[int, list[Load]] = defaultdict(list)
-        self._constant: dict[int, list[Load]] = defaultdict(list)
-        self._same: dict[int, list[tuple[float, float]]] = defaultdict(list)
-        self._bare: dict[int, list[tuple[float, float]]] = defaultdict(list)
-
-    def add(
-        self,
-        connections: int,
-        ours: Load,
-        constant: Load,
-        same: tuple[float, float],
-        bare: tuple[float, float],
-    ) -> None:
-        self._ours[connections].append(ours)
-        self._constant[connections].append(constant)
-        self._same[connections].append(same)
-        self._bare[connections].append(bare)
-
-    def rows(self) -> list[Row]:
-        return [row for connections in CONNECTIONS for row in self._rows_at(connections)]
-
-    def _rows_at(self, connections: int) -> list[Row]:
-        ours, constant = self._ours[connections], self._constant[connections]
-        same, bare = self._same[connections], self._bare[connections]
+    def __init__(self, connections: int) -> None:
+        self.connections = connections
         at = f"{connections} connection{'s' if connections > 1 else ''}"
-        rates = [each.per_second for each in ours]
-        p50_ms = [each.p50_ms for each in ours]
-        return [
-            Row(
-                what=f"executions/s, {at}",
-                unit="1/s",
-                ours=rates,
-                baseline="pgbench, same table",
-                theirs=[rate for rate, _ in same],
-                goal=Goal(at_least=1.0) if connections == 32 else None,
-            ),
-            Row(what="", unit="1/s", ours=rates, baseline="pgbench, bare table", theirs=[rate for rate, _ in bare]),
-            Row(
-                what="",
-                unit="1/s",
-                ours=rates,
-                baseline="HTTP, a constant",
-                theirs=[each.per_second for each in constant],
-            ),
-            Row(
-                what=f"p50, {at}",
-                unit="ms",
-                ours=p50_ms,
-                baseline="pgbench's mean, same table",
-                theirs=[latency_ms for _, latency_ms in same],
-                goal=Goal(at_most=2.0) if connections == 1 else None,
-            ),
-            Row(
-                what=f"p99, {at}",
-                unit="ms",
-                ours=[each.p99_ms for each in ours],
-                baseline="HTTP, a constant",
-                theirs=[each.p99_ms for each in constant],
-            ),
-        ]
+        rate_goal = Goal(at_least=1.0) if connections == 32 else None
+        latency_goal = Goal(at_most=2.0) if connections == 1 else None
+        self.rows = (
+            Row(what=f"executions/s, {at}", unit="1/s", baseline="pgbench, same table", goal=rate_goal),
+            Row(what="", unit="1/s", baseline="pgbench, bare table"),
+            Row(what="", unit="1/s", baseline="HTTP, a constant"),
+            Row(what=f"p50, {at}", unit="ms", baseline="pgbench's mean, same table", goal=latency_goal),
+            Row(what=f"p99, {at}", unit="ms", baseline="HTTP, a constant"),
+        )
+
+    def add(self, ours: Load, constant: Load, same: tuple[float, float], bare: tuple[float, float]) -> None:
+        """One run. same, bare: pgbench's rate and mean latency."""
+        against_same, against_bare, against_http, p50, p99 = self.rows
+        against_same.add(ours.per_second, same[0])
+        against_bare.add(ours.per_second, bare[0])
+        against_http.add(ours.per_second, constant.per_second)
+        p50.add(ours.p50_ms, same[1])
+        p99.add(ours.p99_ms, constant.p99_ms)

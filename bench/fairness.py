@@ -4,11 +4,10 @@ import threading
 import time
 from pathlib import Path
 
-from bench import sources
 from bench.http_load import echo_request, run_load
 from bench.measurement import Goal, Row, Section
 from bench.scale import Scale
-from tests.support.functions import ready
+from tests.support.functions import ECHO, SPIN, ready
 from tests.support.platform import Platform, running_platform
 
 SPINNERS = 8
@@ -20,30 +19,27 @@ _NOTE = (
 
 def measure(scale: Scale, folder: Path) -> Section:
     """Without and with the spinners, in turn, at one connection and at eight."""
-    without: dict[int, list[float]] = {1: [], 8: []}
-    with_spinners: dict[int, list[float]] = {1: [], 8: []}
+    rows = {connections: _row(connections) for connections in (1, 8)}
     with running_platform(folder / "fairness", execution_timeout_s=str(scale.guest_limit_s)) as platform:
         with platform.client() as http:
-            echo, spinner = ready(http, sources.ECHO), ready(http, sources.SPINNER)
+            echo, spinner = ready(http, ECHO), ready(http, SPIN)
         requests = [echo_request(platform.url, echo)]
+
+        def p99_ms() -> dict[int, float]:
+            return {connections: run_load(requests, connections, scale).p99_ms for connections in rows}
+
         for _ in range(scale.runs):
-            for connections, times in without.items():
-                times.append(run_load(requests, connections, scale.load_s, scale.warm_up_s).p99_ms)
+            without = p99_ms()
             with _Spinners(platform, spinner, settle_s=scale.guest_limit_s / 3):
-                for connections, times in with_spinners.items():
-                    times.append(run_load(requests, connections, scale.load_s, scale.warm_up_s).p99_ms)
-    rows = [
-        Row(
-            what=f"p99 of an echo while {SPINNERS} guests spin, {connections} connection{'s' * (connections > 1)}",
-            unit="ms",
-            ours=with_spinners[connections],
-            baseline="without them",
-            theirs=without[connections],
-            goal=Goal(at_most=3.0),
-        )
-        for connections in without
-    ]
-    return Section(name="fairness", title="(f) Fairness", note=_NOTE, rows=rows)
+                beside = p99_ms()
+            for connections, row in rows.items():
+                row.add(beside[connections], without[connections])
+    return Section(name="fairness", title="(f) Fairness", note=_NOTE, rows=[*rows.values()])
+
+
+def _row(connections: int) -> Row:
+    what = f"p99 of an echo while {SPINNERS} guests spin, {connections} connection{'s' * (connections > 1)}"
+    return Row(what=what, unit="ms", baseline="without them", goal=Goal(at_most=3.0))
 
 
 class _Spinners:

@@ -1,22 +1,21 @@
 """(e) What changes as executions and functions accumulate: nothing should."""
 
-import base64
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
 import psutil
 
-from bench import sources
 from bench.http_load import Request, echo_request, run_load
 from bench.measurement import Goal, Row, Section
 from bench.pgbench import run_sql
 from bench.scale import Scale
+from projectnil.api.paging import encode_cursor
 from projectnil.domain.ids import first_id_at
-from tests.support.functions import execute, ready
+from tests.support.functions import ECHO, execute, ready
 from tests.support.platform import Platform, running_platform
 
 _NOTE = (
@@ -59,32 +58,25 @@ ANALYZE functions;
 
 def measure(scale: Scale, folder: Path) -> Section:
     """First executions accumulate, then functions."""
-    rows = [*_with_executions(scale, folder), *_with_functions(scale, folder)]
+    rows = [
+        *_grow(scale, folder, "executions", scale.stored_executions, _STORE, _history),
+        *_grow(scale, folder, "functions", scale.functions, _REGISTER, _in_turn),
+    ]
     return Section(name="growth", title="(e) Growth", note=_NOTE, rows=rows)
 
 
-def _with_executions(scale: Scale, folder: Path) -> Iterator[Row]:
-    first, *others = scale.stored_executions
-    with ExitStack() as stack:
-        small, large = (stack.enter_context(_running(folder / name)) for name in ("few-executions", "many-executions"))
-        small.run_sql(_STORE, first)
-        stored = 0
+def _grow(
+    scale: Scale, folder: Path, what: str, sizes: Sequence[int], add: str, requests: "Callable[[_Subject], Requests]"
+) -> Iterator[Row]:
+    """sizes: the first is the baseline's. add: SQL that adds so many."""
+    first, *others = sizes
+    with _running(folder / f"few-{what}") as small, _running(folder / f"many-{what}") as large:
+        small.run_sql(add, first)
+        reached = 0
         for count in others:
-            large.run_sql(_STORE, count - stored)
-            stored = count
-            yield from _compare(scale, large, small, f"{count:,} executions", f"{first:,} executions", _history)
-
-
-def _with_functions(scale: Scale, folder: Path) -> Iterator[Row]:
-    first, *others = scale.functions
-    with ExitStack() as stack:
-        small, large = (stack.enter_context(_running(folder / name)) for name in ("few-functions", "many-functions"))
-        small.run_sql(_REGISTER, first)
-        registered = 0
-        for count in others:
-            large.run_sql(_REGISTER, count - registered)
-            registered = count
-            yield from _compare(scale, large, small, f"{count:,} functions", f"{first:,} functions", _in_turn)
+            large.run_sql(add, count - reached)
+            reached = count
+            yield from _compare(scale, large, small, f"{count:,} {what}", f"{first:,} {what}", requests)
 
 
 class _Subject(msgspec.Struct, frozen=True):
@@ -95,15 +87,14 @@ class _Subject(msgspec.Struct, frozen=True):
 
     def run_sql(self, template: str, count: int) -> None:
         sql = template.format(function_id=self.function_id, count=count, weeks=_WEEKS)
-        for statement in filter(str.strip, sql.split(";")):
-            run_sql(self.platform.data_dir / "postgres", statement)
+        run_sql(self.platform.data_dir / "postgres", sql)
 
 
 @contextmanager
 def _running(data_dir: Path) -> Iterator[_Subject]:
     with running_platform(data_dir) as platform:
         with platform.client() as http:
-            function_id = ready(http, sources.ECHO)
+            function_id = ready(http, ECHO)
         yield _Subject(platform, function_id)
 
 
@@ -112,8 +103,7 @@ Requests = dict[str, list[Request]]
 
 def _history(subject: _Subject) -> Requests:
     url, function_id = subject.platform.url, subject.function_id
-    middle = first_id_at(datetime.now(UTC) - timedelta(weeks=_WEEKS / 2))
-    cursor = base64.urlsafe_b64encode(middle.bytes).rstrip(b"=").decode()
+    cursor = encode_cursor(first_id_at(datetime.now(UTC) - timedelta(weeks=_WEEKS / 2)))
     return {
         "execute": [echo_request(url, function_id)],
         "newest page": [Request("GET", f"{url}/executions?{_PAGE}", '"COMPLETED"')],
@@ -139,28 +129,16 @@ def _in_turn(subject: _Subject) -> Requests:
 def _compare(
     scale: Scale, large: _Subject, small: _Subject, size: str, baseline: str, requests: Callable[[_Subject], Requests]
 ) -> list[Row]:
-    ours: dict[str, list[float]] = defaultdict(list)
-    theirs: dict[str, list[float]] = defaultdict(list)
     of_large, of_small = requests(large), requests(small)
+    rows = [Row(what=f"p50 of {what}, {size}", unit="ms", baseline=baseline, goal=_FLAT) for what in of_large]
     for _ in range(scale.runs):
-        for what, small_what in zip(of_large, of_small, strict=True):
-            ours[what].append(run_load(of_large[what], 1, scale.load_s, scale.warm_up_s).p50_ms)
-            theirs[what].append(run_load(of_small[small_what], 1, scale.load_s, scale.warm_up_s).p50_ms)
-    rows = [
-        Row(
-            what=f"p50 of {what}, {size}",
-            unit="ms",
-            ours=ours[what],
-            baseline=baseline,
-            theirs=theirs[what],
-            goal=_FLAT,
-        )
-        for what in ours
-    ]
+        for row, ours, theirs in zip(rows, of_large.values(), of_small.values(), strict=True):
+            row.add(run_load(ours, 1, scale).p50_ms, run_load(theirs, 1, scale).p50_ms)
     memory, small_memory = _memory_mib(large.platform), _memory_mib(small.platform)
     for kind, mib in memory.items():
-        what = f"memory of {kind}, {size}"
-        rows.append(Row(what=what, unit="MiB", ours=[mib], baseline=baseline, theirs=[small_memory.get(kind, mib)]))
+        row = Row(what=f"memory of {kind}, {size}", unit="MiB", baseline=baseline)
+        row.add(mib, small_memory.get(kind, mib))
+        rows.append(row)
     return rows
 
 

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from bench.load import Load, Plan
+from bench.scale import Scale
 
 ECHO_BODY = '{"input":{"hello":"world"}}'
 
@@ -37,7 +38,7 @@ def echo_request(platform_url: str, function_id: str) -> Request:
     return Request("POST", f"{platform_url}/functions/{function_id}/execute", '"COMPLETED"', ECHO_BODY)
 
 
-def run_load(requests: Sequence[Request], connections: int, duration_s: float, warm_up_s: float) -> Load:
+def run_load(requests: Sequence[Request], connections: int, scale: Scale) -> Load:
     """Closed loops that send the requests in turn, from a process of their own. Raises when an answer is wrong."""
     target = urlsplit(requests[0].url)
     plan = Plan(
@@ -46,8 +47,8 @@ def run_load(requests: Sequence[Request], connections: int, duration_s: float, w
         requests=[request.as_http() for request in requests],
         expected=requests[0].expected,
         connections=connections,
-        warm_up_s=warm_up_s,
-        duration_s=duration_s,
+        warm_up_s=scale.warm_up_s,
+        duration_s=scale.load_s,
     )
     command = [sys.executable, "-m", "bench.load"]
     done = subprocess.run(command, input=msgspec.json.encode(plan), capture_output=True, check=True)

@@ -21,15 +21,21 @@ class Goal(msgspec.Struct, frozen=True):
         return self.at_most is None or ratio <= self.at_most
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that was measured once in every run. ours, theirs: one figure for each run, in `unit`."""
+class Row(msgspec.Struct, kw_only=True):
+    """One thing that is measured once in every run. ours, theirs: one figure for each run, in `unit`."""
 
     what: str
     unit: str
-    ours: list[float]
     baseline: str | None = None
-    theirs: list[float] = []
     goal: Goal | None = None
+    ours: list[float] = []
+    theirs: list[float] = []
+
+    def add(self, ours: float, theirs: float | None = None) -> None:
+        """The figures of one run; theirs where there is a baseline."""
+        self.ours.append(ours)
+        if theirs is not None:
+            self.theirs.append(theirs)
 
     @property
     def ratios(self) -> list[float]:

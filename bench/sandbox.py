@@ -1,13 +1,13 @@
 """(b) One execution in a fresh instance, as a sandbox process runs it, against wasmtime-py used as documented."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
 from wasmtime import Config, Engine, Linker, Module, Store
 
-from bench import asc, sources
+from bench import sources
 from bench.measurement import Goal, Row, Section
 from bench.scale import Scale
 from projectnil.domain.executions import Completed, Failed
@@ -16,6 +16,8 @@ from projectnil.sandbox.engine import create_engine, translate
 from projectnil.sandbox.execution import Executor
 from projectnil.sandbox.fingerprint import ENGINE_SETTINGS
 from projectnil.sandbox.imports import HOST_FUNCTIONS, function_type
+from tests.support.asc import compile_fresh
+from tests.support.functions import ECHO
 
 _NOTE = (
     "One thread, no socket. Ours: a new store and instance, limits, the clock, input and output checked as JSON. "
@@ -29,7 +31,7 @@ Run = Callable[[bytes], bytes]
 def measure(scale: Scale, folder: Path) -> Section:
     """Each function in turn, ours and theirs alternating."""
     rows = [
-        _fresh_row("echo", sources.ECHO, b'{"hello":"world"}', scale, folder),
+        _fresh_row("echo", ECHO, b'{"hello":"world"}', scale, folder),
         _fresh_row("json-as (examples/hello)", sources.JSON_AS, b'{"name":"Ada"}', scale, folder),
         _cpu_row(scale, folder),
     ]
@@ -37,45 +39,45 @@ def measure(scale: Scale, folder: Path) -> Section:
 
 
 def _fresh_row(what: str, source: str, given: bytes, scale: Scale, folder: Path) -> Row:
-    wasm, _ = asc.compile_fresh(source, folder)
-    ours, theirs = _ours(wasm, folder / what.partition(" ")[0]), _documented_path(wasm)
+    wasm, path = _module(source, folder / what.partition(" ")[0])
+    ours, theirs = _ours(wasm, path), _documented_path(wasm)
     if ours(given) != theirs(given):
         raise RuntimeError(f"{what}: {ours(given)!r} is not {theirs(given)!r}")
-    times = _alternate(ours, theirs, given, scale.runs, scale.calls)
-    return Row(
-        what=f"{what}, fresh instance",
-        unit="us",
-        ours=times[0],
-        baseline="wasmtime-py's documented path",
-        theirs=times[1],
-        goal=Goal(at_most=0.25),
-    )
+    goal = Goal(at_most=0.25)
+    row = Row(what=f"{what}, fresh instance", unit="us", baseline="wasmtime-py's documented path", goal=goal)
+    for times_us in _alternate(ours, theirs, given, scale.runs, scale.calls):
+        row.add(*times_us)
+    return row
 
 
 def _cpu_row(scale: Scale, folder: Path) -> Row:
-    wasm, _ = asc.compile_fresh(sources.CPU_BOUND, folder)
+    wasm, path = _module(sources.CPU_BOUND, folder / "cpu")
     calls = max(1, scale.calls // 300)
-    ours_us, theirs_us = _alternate(_ours(wasm, folder / "cpu"), _long_lived(wasm), b"{}", scale.runs, calls)
-    return Row(
-        what="CPU-bound, fresh instance",
-        unit="calls/s",
-        ours=[1e6 / each for each in ours_us],
-        baseline="one long-lived instance",
-        theirs=[1e6 / each for each in theirs_us],
-        goal=Goal(at_least=0.97),
-    )
+    goal = Goal(at_least=0.97)
+    row = Row(what="CPU-bound, fresh instance", unit="calls/s", baseline="one long-lived instance", goal=goal)
+    for ours_us, theirs_us in _alternate(_ours(wasm, path), _long_lived(wasm), b"{}", scale.runs, calls):
+        row.add(1e6 / ours_us, 1e6 / theirs_us)
+    return row
 
 
-def _alternate(ours: Run, theirs: Run, given: bytes, runs: int, calls: int) -> tuple[list[float], list[float]]:
-    """Microseconds a call, for each run."""
-    times: tuple[list[float], list[float]] = ([], [])
-    for _ in range(runs + 1):  # the first is a warm-up
-        for run, into in zip((ours, theirs), times, strict=True):
-            began = time.perf_counter()
-            for _ in range(calls):
-                run(given)
-            into.append((time.perf_counter() - began) / calls * 1e6)
-    return times[0][1:], times[1][1:]
+def _module(source: str, folder: Path) -> tuple[bytes, Path]:
+    folder.mkdir()
+    return compile_fresh(source, folder), folder / "module"
+
+
+def _alternate(ours: Run, theirs: Run, given: bytes, runs: int, calls: int) -> Iterator[tuple[float, float]]:
+    """Microseconds a call, of both, for each run."""
+    for warm_up in (ours, theirs):
+        _call_us(warm_up, given, calls)
+    for _ in range(runs):
+        yield _call_us(ours, given, calls), _call_us(theirs, given, calls)
+
+
+def _call_us(run: Run, given: bytes, calls: int) -> float:
+    began = time.perf_counter()
+    for _ in range(calls):
+        run(given)
+    return (time.perf_counter() - began) / calls * 1e6
 
 
 def _ours(wasm: bytes, path: Path) -> Run:

@@ -1,14 +1,12 @@
-"""The functions that are measured."""
+"""The functions that are measured, beside those that the tests have already."""
 
 from pathlib import Path
 
 _FOLDER = Path(__file__).parent
 _EXAMPLES = _FOLDER.parent / "examples"
 
-ECHO = "export function handle(input: string): string { return input; }\n"
 JSON_AS = (_EXAMPLES / "hello" / "function.ts").read_text()
 CPU_BOUND = (_FOLDER / "functions" / "cpu.ts").read_text()
-SPINNER = "export function handle(input: string): string { while (true) {} return input; }\n"
 
 
 def of_lines(count: int) -> str:

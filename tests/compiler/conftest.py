@@ -1,19 +1,17 @@
 """One warm toolchain for the whole folder: starting one takes longer than most of the tests."""
 
-import subprocess
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from projectnil.compiler.assemblyscript.toolchain import NODE, AssemblyScript
+from projectnil.compiler.assemblyscript.toolchain import AssemblyScript
 from projectnil.config import Settings
+from tests.support.asc import compile_fresh
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
-LIBRARIES = ROOT / "toolchains" / "assemblyscript" / "node_modules"
-FLAGS = ("--exportRuntime", "--runtime", "incremental", "--optimize", "--transform", "json-as")
 
 FreshCompiler = Callable[[str], bytes]
 
@@ -33,13 +31,7 @@ def fresh_asc(tmp_path_factory: pytest.TempPathFactory) -> FreshCompiler:
 
     def compile_source(source: str) -> bytes:
         if source not in made:
-            folder = tmp_path_factory.mktemp("fresh")
-            (folder / "function.ts").write_text(source)
-            (folder / "node_modules").symlink_to(LIBRARIES)
-            asc = folder / "node_modules" / "assemblyscript" / "bin" / "asc.js"
-            command = [str(NODE), str(asc), "function.ts", "-o", "function.wasm", *FLAGS]
-            subprocess.run(command, cwd=folder, env={}, check=True, capture_output=True)
-            made[source] = (folder / "function.wasm").read_bytes()
+            made[source] = compile_fresh(source, tmp_path_factory.mktemp("fresh"))
         return made[source]
 
     return compile_source

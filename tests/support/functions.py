@@ -22,23 +22,28 @@ def register(http: httpx.Client, source: str, name: str = "f") -> str:
     return str(response.json()["id"])
 
 
-def wait_compiled(http: httpx.Client, function_id: str, timeout_s: float = 60.0) -> Json:
+def wait_compiled(http: httpx.Client, function_id: str, timeout_s: float = 60.0, poll_s: float = 0.05) -> Json:
     """Poll until READY or FAILED; returns the details."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         details: Json = http.get(f"/functions/{function_id}").json()
         if details["status"] in ("READY", "FAILED"):
             return details
-        time.sleep(0.05)
+        time.sleep(poll_s)
     raise AssertionError(f"still {details['status']} after {timeout_s} s")
 
 
 def ready(http: httpx.Client, source: str, name: str = "f") -> str:
     """Register a function and wait until it is READY; returns its id."""
     function_id = register(http, source, name)
-    details = wait_compiled(http, function_id)
-    assert details["status"] == "READY", details["compileError"]
+    wait_ready(http, function_id)
     return function_id
+
+
+def wait_ready(http: httpx.Client, function_id: str, timeout_s: float = 60.0, poll_s: float = 0.05) -> None:
+    """Poll until the function is READY."""
+    details = wait_compiled(http, function_id, timeout_s, poll_s)
+    assert details["status"] == "READY", details["compileError"]
 
 
 def execute(http: httpx.Client, function_id: str, given: Any) -> Json:
