@@ -16,6 +16,8 @@ from projectnil.sandbox.engine import create_engine, translate
 from projectnil.sandbox.execution import Executor
 from projectnil.sandbox.fingerprint import ENGINE_SETTINGS
 from projectnil.sandbox.imports import HOST_FUNCTIONS, function_type
+from projectnil.sandbox.snapshotter import take_snapshot
+from projectnil.sandbox.wasm_snapshot import has_start_section
 from tests.support.asc import compile_fresh
 from tests.support.functions import ECHO
 
@@ -81,9 +83,7 @@ def _call_us(run: Run, given: bytes, calls: int) -> float:
 
 
 def _ours(wasm: bytes, path: Path) -> Run:
-    code_path, wasm_path = str(path.with_suffix(".code")), str(path.with_suffix(".wasm"))
-    Path(wasm_path).write_bytes(wasm)
-    Path(code_path).write_bytes(translate(create_engine(), wasm))
+    code_path, wasm_path = _machine_code(wasm, path)
     executor = Executor(Limits(), lambda _: None, _too_long)
 
     def run(given: bytes) -> bytes:
@@ -95,6 +95,19 @@ def _ours(wasm: bytes, path: Path) -> Run:
                 raise RuntimeError(error.describe())
 
     return run
+
+
+def _machine_code(wasm: bytes, path: Path) -> tuple[str, str]:
+    """Files of a module as the platform runs it: begun after its start section, if it has one."""
+    engine = create_engine()
+    code_path, wasm_path = path.with_suffix(".code"), path.with_suffix(".wasm")
+    translated = translate(engine, wasm)
+    code_path.write_bytes(translated.code)
+    wasm_path.write_bytes(translated.wasm)
+    if has_start_section(wasm):
+        snapshot = take_snapshot(engine, Limits(), str(code_path), str(wasm_path))
+        return _machine_code(snapshot, path.with_name("snapshot"))
+    return str(code_path), str(wasm_path)
 
 
 def _too_long(_logs: str) -> NoReturn:

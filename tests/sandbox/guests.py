@@ -9,8 +9,11 @@ from projectnil.domain.executions import Completed, Failed
 from projectnil.domain.functions import module_sha256
 from projectnil.domain.guest_errors import GuestBrokeAbi
 from projectnil.domain.limits import KIB, MIB, Limits
-from projectnil.sandbox.modules import ModuleFile
+from projectnil.sandbox.code_cache import CodeCache, ModuleFile
+from projectnil.sandbox.forking import ForkServer
 from projectnil.sandbox.pool import SandboxPool
+from projectnil.sandbox.protocol import Invalid
+from projectnil.sandbox.translator import Translator
 
 CASES = Path(__file__).parent / "cases"
 
@@ -45,3 +48,15 @@ async def execute(pool: SandboxPool, wasm: bytes, input_json: bytes = b"{}") -> 
         return Failed(module, logs="")
     await pool.admit()
     return await pool.run(module, input_json)
+
+
+async def translated(directory: Path, fork_server: ForkServer, wasm: bytes, limits: Limits = LIMITS) -> ModuleFile:
+    """The module as it is before any snapshot, without a pool. directory: of machine code."""
+    cache, translator = CodeCache(directory, limits.memory_bytes), Translator(fork_server, limits)
+    cache.open()
+    try:
+        reply = await translator.translate(wasm)
+    finally:
+        await translator.close()
+    assert not isinstance(reply, Invalid), reply.problem
+    return cache.store(module_sha256(wasm), reply.wasm, reply.code)

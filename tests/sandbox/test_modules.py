@@ -9,8 +9,9 @@ from projectnil.domain.executions import Completed
 from projectnil.domain.functions import ModuleSha256, module_sha256
 from projectnil.domain.guest_errors import GuestBrokeAbi
 from projectnil.sandbox.child import ProcessLost, SandboxProcess
+from projectnil.sandbox.code_cache import ModuleFile
 from projectnil.sandbox.forking import ForkServer
-from projectnil.sandbox.modules import ModuleFile, ModuleFiles
+from projectnil.sandbox.modules import Modules
 from projectnil.sandbox.pool import SandboxPool
 from projectnil.sandbox.protocol import Role, Run, Translate
 from tests.sandbox.guests import LIMITS, MakePool, case_module, execute, prepare, wat
@@ -114,7 +115,7 @@ async def test_a_translation_has_a_deadline(tmp_path: Path, fork_server: ForkSer
     # One function of 100,000 additions takes the translator far longer than this deadline.
     body = "(local.set 0 (i32.add (local.get 0) (i32.const 1)))" * 100_000
     slow = wat(f"(module (func (param i32) {body}))")
-    files = ModuleFiles(tmp_path / "modules", LIMITS, fork_server, timeout_s=0.1)
+    files = Modules(tmp_path / "modules", LIMITS, fork_server, timeout_s=0.1)
     files.open()
 
     async def load() -> bytes:

@@ -16,8 +16,8 @@ from projectnil.domain.executions import Completed, Failed
 from projectnil.domain.guest_errors import GuestTimedOut
 from projectnil.domain.limits import Limits
 from projectnil.sandbox.child import ProcessLost, SandboxProcess
+from projectnil.sandbox.code_cache import ModuleFile
 from projectnil.sandbox.forking import ForkServer, ProcessHandle
-from projectnil.sandbox.modules import ModuleFile
 from projectnil.sandbox.pool import DEPTH, SandboxPool
 from projectnil.sandbox.protocol import Role, Run
 from tests.sandbox.guests import LIMITS, MakePool, case_module, execute, prepare, wat
@@ -443,7 +443,7 @@ import asyncio, sys
 from pathlib import Path
 from projectnil.domain.limits import Limits
 from projectnil.sandbox.pool import SandboxPool
-from projectnil.sandbox.modules import ModuleFile
+from projectnil.sandbox.code_cache import ModuleFile
 from tests.sandbox.guests import case_module, prepare
 
 async def main():

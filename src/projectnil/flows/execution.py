@@ -28,7 +28,7 @@ from projectnil.postgres.connections import Pool
 from projectnil.postgres.errors import ROW_ERRORS
 from projectnil.postgres.executions import FinishedExecution, NewExecution
 from projectnil.postgres.functions import Runnable
-from projectnil.sandbox.modules import ModuleFile
+from projectnil.sandbox.code_cache import ModuleFile
 from projectnil.sandbox.pool import SandboxPool
 
 log = structlog.get_logger()

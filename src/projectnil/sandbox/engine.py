@@ -22,9 +22,10 @@ from projectnil.sandbox.failure import BrokenModule
 from projectnil.sandbox.fingerprint import ENGINE_SETTINGS, INSTANCE_POOL, TABLE_ELEMENTS, TABLES
 from projectnil.sandbox.imports import HOST_FUNCTIONS, MODULE, function_type, link_host_functions
 from projectnil.sandbox.journal import Journal
-from projectnil.sandbox.wasm_format import table_sizes
+from projectnil.sandbox.protocol import Translated
+from projectnil.sandbox.wasm_format import PAGE_BYTES, table_sizes
+from projectnil.sandbox.wasm_snapshot import with_variables_exported
 
-PAGE_BYTES = 65_536
 LOADED_MODULES = 128
 
 _MAGIC = b"\0asm"
@@ -59,18 +60,26 @@ def create_engine() -> Engine:
     return Engine(config)
 
 
-def translate(engine: Engine, wasm: bytes) -> bytes:
-    """From a .wasm file's bytes to machine code. Raises BrokenModule when it is not one we can run."""
+def translate(engine: Engine, wasm: bytes) -> Translated:
+    """From a .wasm file's bytes to machine code. Raises BrokenModule when it is not one we can run.
+
+    What is translated is the module with its variables exported, for a snapshot after its start section.
+    """
     if not wasm.startswith(_MAGIC):
         raise BrokenModule("it is not a WebAssembly module: its first four bytes are not 00 61 73 6d")
     try:
-        module = Module(engine, wasm)
+        Module.validate(engine, wasm)
     except WasmtimeError as error:
-        raise BrokenModule(_why_refused(engine, wasm, error)) from None
+        raise BrokenModule(f"it is not a valid WebAssembly module: {_one_line(error)}") from None
+    wasm = with_variables_exported(wasm)
+    try:
+        module = Module(engine, wasm)
+    except WasmtimeError as error:  # valid, but more than a place in the instance pool can hold
+        raise BrokenModule(_table_problem(wasm) or f"it is too large to run here: {_one_line(error)}") from None
     problem = _problem_of(module)
     if problem is not None:
         raise BrokenModule(problem)
-    return bytes(module.serialize())
+    return Translated(bytes(module.serialize()), wasm)
 
 
 class ModuleShelf:
@@ -118,15 +127,6 @@ class ModuleShelf:
 def _initial_memory_bytes(exports: list[ExportType]) -> int:
     memories = [export.type for export in exports if isinstance(export.type, MemoryType)]
     return max(memory.limits.min for memory in memories) * PAGE_BYTES
-
-
-def _why_refused(engine: Engine, wasm: bytes, error: WasmtimeError) -> str:
-    try:
-        Module.validate(engine, wasm)
-    except WasmtimeError:
-        return f"it is not a valid WebAssembly module: {_one_line(error)}"
-    # Valid, but more than a place in the instance pool can hold.
-    return _table_problem(wasm) or f"it is too large to run here: {_one_line(error)}"
 
 
 def _problem_of(module: Module) -> str | None:

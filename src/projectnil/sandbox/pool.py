@@ -14,8 +14,9 @@ from projectnil.domain.executions import Completed, Failed
 from projectnil.domain.functions import ModuleSha256
 from projectnil.domain.limits import Limits
 from projectnil.sandbox.child import NotBegun, ProcessLost, ProcessOverdue, SandboxProcess
+from projectnil.sandbox.code_cache import ModuleFile
 from projectnil.sandbox.forking import ForkServer
-from projectnil.sandbox.modules import LoadWasm, ModuleFile, ModuleFiles, Translation
+from projectnil.sandbox.modules import LoadWasm, Modules, Translation
 from projectnil.sandbox.protocol import CannotRun, Reply, Role, Run
 
 # So many guests are given to a process at once, so that it need not wait for the next one.
@@ -63,7 +64,7 @@ class SandboxPool:
         """processes: kept at all times. max_processes: at most. idle_s: how long a spare one may idle."""
         self._limits = limits
         self._fork_server = ForkServer()
-        self._files = ModuleFiles(module_cache_dir, limits, self._fork_server)
+        self._modules = Modules(module_cache_dir, limits, self._fork_server)
         self._fewest = processes
         self._most = max_processes
         self._idle_s = idle_s
@@ -91,7 +92,7 @@ class SandboxPool:
         Raises PlatformUnavailable when the cache is not safe to use or a process does not come up.
         """
         self._loop = asyncio.get_running_loop()
-        self._files.open()
+        self._modules.open()
         starts = (self._start_process() for _ in range(self._fewest))
         failures = [failure for failure in await asyncio.gather(*starts, return_exceptions=True) if failure]
         if failures:
@@ -109,7 +110,7 @@ class SandboxPool:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._files.close()
+        await self._modules.close()
         processes = [*self._all, *self._leaving]
         for process in processes:
             process.kill()
@@ -123,7 +124,7 @@ class SandboxPool:
         Returns GuestBrokeAbi when the module cannot run here. Raises PlatformUnavailable, and what load_wasm raises.
         Callers who want the same module at the same time share one translation.
         """
-        return await self._files.ensure(sha256, load_wasm)
+        return await self._modules.ensure(sha256, load_wasm)
 
     async def admit(self) -> None:
         """Return when an execution may begin. Call it before recording the execution, and `run` right after.
@@ -203,7 +204,7 @@ class SandboxPool:
                 return reply
             case CannotRun(problem, code_is_bad):
                 if code_is_bad:
-                    self._files.discard(module)
+                    self._modules.discard(module)
                 raise PlatformUnavailable(f"the sandbox could not run the module: {problem}")
             case _:
                 raise PlatformUnavailable("the sandbox gave an answer of the wrong kind")

@@ -33,6 +33,7 @@ from projectnil.sandbox.protocol import (
     CannotRun,
     Invalid,
     Leaving,
+    NoSnapshot,
     Prepare,
     Ready,
     Reply,
@@ -40,12 +41,15 @@ from projectnil.sandbox.protocol import (
     Returned,
     Role,
     Run,
+    Snapshot,
+    TakeSnapshot,
     Translate,
-    Translated,
     decode_request,
     encode_frame,
     take_frames,
 )
+from projectnil.sandbox.snapshotter import take_snapshot
+from projectnil.sandbox.wasm_snapshot import NotSafe
 
 _READ_BYTES = 65_536
 # Replies go together while the next request is here already, but not later nor more than this.
@@ -121,6 +125,10 @@ class _Connection:
             if self._replies:
                 self._send_replies()
 
+    def give_way_for_good(self) -> None:
+        """Nobody waits for what this process does."""
+        self._give_way_to_others()
+
     def send_last(self, reply: Reply) -> None:
         """For the clock's thread, which then ends the process."""
         with self._lock, suppress(_Closed):
@@ -186,6 +194,10 @@ def _answerer(role: Role, limits: Limits, connection: _Connection) -> Callable[[
         case Role.TRANSLATOR:
             engine = create_engine()
             return lambda request: _translate(engine, request)
+        case Role.SNAPSHOTTER:
+            connection.give_way_for_good()
+            engine = create_engine()
+            return lambda request: _take_snapshot(engine, limits, request)
 
 
 def _give_up(connection: _Connection, outcome: Failed) -> NoReturn:
@@ -208,6 +220,15 @@ def _translate(engine: Engine, request: Request) -> Reply:
     if not isinstance(request, Translate):
         raise TypeError(f"a translator only translates, and was asked to {type(request).__name__}")
     try:
-        return Translated(translate(engine, request.wasm))
+        return translate(engine, request.wasm)
     except BrokenModule as failure:
         return Invalid(failure.problem)
+
+
+def _take_snapshot(engine: Engine, limits: Limits, request: Request) -> Reply:
+    if not isinstance(request, TakeSnapshot):
+        raise TypeError(f"a snapshotter only takes snapshots, and was asked to {type(request).__name__}")
+    try:
+        return Snapshot(take_snapshot(engine, limits, request.code_path, request.wasm_path))
+    except NotSafe as reason:
+        return NoSnapshot(str(reason))

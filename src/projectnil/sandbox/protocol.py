@@ -3,9 +3,8 @@
 A frame is the length of its body (u32, little-endian) and the body: one MessagePack value, tagged with its type.
 The first request is Prepare, answered by Ready; then each request gets exactly one reply, in order. The api may send
 a request before the one before it is answered. While a guest takes long, the process hands back what waits behind it:
-Returned stands for a reply to each of the last requests. Leaving says that the process ends by its own
-decision. The api decodes replies by type and size, since a sandbox
-process is not to be trusted.
+Returned stands for a reply to each of the last requests. Leaving says that the process ends by its own decision.
+The api decodes replies by type and size, since a sandbox process is not to be trusted.
 """
 
 import struct
@@ -23,10 +22,14 @@ LENGTH_BYTES = LENGTH.size
 
 
 class Role(StrEnum):
-    """A process that runs guests never makes machine code, so that an escaped guest cannot poison it for others."""
+    """A process that runs guests never makes machine code, so that an escaped guest cannot poison it for others.
+
+    A snapshotter runs the start section of a single module, and returns a module, as its author could have sent it.
+    """
 
     EXECUTOR = "executor"
     TRANSLATOR = "translator"
+    SNAPSHOTTER = "snapshotter"
 
 
 class Prepare(msgspec.Struct, frozen=True, tag=True):
@@ -49,6 +52,11 @@ class Translate(msgspec.Struct, frozen=True, tag=True):
     wasm: bytes
 
 
+class TakeSnapshot(msgspec.Struct, frozen=True, tag=True):
+    code_path: str
+    wasm_path: str
+
+
 class Ready(msgspec.Struct, frozen=True, tag=True):
     """unhardened: what the kernel refused of this process's own restrictions, in words; empty when nothing."""
 
@@ -56,15 +64,29 @@ class Ready(msgspec.Struct, frozen=True, tag=True):
 
 
 class Translated(msgspec.Struct, frozen=True, tag=True):
-    """code: a file for `deserialize_file` of the engine with this platform's fingerprint."""
+    """code: a file for `deserialize_file` of the engine with this platform's fingerprint. wasm: the module it was made
+    from, which does what the one that was sent does, but has more exports."""
 
     code: bytes
+    wasm: bytes
 
 
 class Invalid(msgspec.Struct, frozen=True, tag=True):
     """The module cannot run here; the function's fault. problem: as in GuestBrokeAbi."""
 
     problem: str
+
+
+class Snapshot(msgspec.Struct, frozen=True, tag=True):
+    """wasm: a module that begins where the other one is after its start section."""
+
+    wasm: bytes
+
+
+class NoSnapshot(msgspec.Struct, frozen=True, tag=True):
+    """The module must stay as it is. reason: why, in words."""
+
+    reason: str
 
 
 class CannotRun(msgspec.Struct, frozen=True, tag=True):
@@ -84,8 +106,8 @@ class Leaving(msgspec.Struct, frozen=True, tag=True):
     """The process ends now. What is not answered yet was not begun."""
 
 
-Request: TypeAlias = Prepare | Run | Translate
-Reply: TypeAlias = Completed | Failed | Ready | Translated | Invalid | CannotRun
+Request: TypeAlias = Prepare | Run | Translate | TakeSnapshot
+Reply: TypeAlias = Completed | Failed | Ready | Translated | Invalid | Snapshot | NoSnapshot | CannotRun
 
 _encoder = msgspec.msgpack.Encoder()
 decode_request = msgspec.msgpack.Decoder(Request).decode

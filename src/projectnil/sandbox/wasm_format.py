@@ -1,26 +1,39 @@
-"""Just enough of the WebAssembly binary format to answer two questions about a module that is known to be valid.
+"""Just enough of the WebAssembly binary format to walk through a module that is known to be valid.
 
 Source: WebAssembly Core Specification, chapter 5 "Binary Format". Integers are LEB128.
 """
 
 from collections.abc import Iterator
+from enum import IntEnum
 
-_TABLE_SECTION = 4
-_CODE_SECTION = 10
+PREFIX_FC = 0xFC
+PAGE_BYTES = 65_536  # of memory
+HEADER_BYTES = 8  # magic and version: 4 bytes each
+END = 0x0B
 
-_MEMORY_GROW = 0x40
-_UNREACHABLE = 0x00
-_IF = 0x04
-# What compilers put between a memory.grow and the `unreachable` of its failure: constants, locals, comparisons,
-# and structured branches.
-_TESTS_OF_A_RESULT = frozenset((0x02, 0x04, 0x05, 0x0B, 0x0D, 0x20, 0x21, 0x22, 0x41, *range(0x45, 0x50)))
+
+class Kind(IntEnum):
+    """Of a section."""
+
+    IMPORT = 2
+    TABLE = 4
+    MEMORY = 5
+    GLOBAL = 6
+    EXPORT = 7
+    START = 8
+    CODE = 10
+    DATA = 11
+    DATA_COUNT = 12
+
 
 _ONE_LEB = frozenset((0x02, 0x03, 0x04, 0x0C, 0x0D, 0x10, 0x12, *range(0x20, 0x27), 0x3F, 0x40, 0x41, 0x42, 0xD0, 0xD2))
 _TWO_LEBS = frozenset((0x11, 0x13, *range(0x28, 0x3F)))
 _BULK_LEBS = {8: 2, 9: 1, 10: 2, 11: 1, 12: 2, 13: 1, 14: 2, 15: 1, 16: 1, 17: 1}
 
 
-class _Reader:
+class Reader:
+    """A place in a module. Each method reads what is there and goes past it."""
+
     def __init__(self, wasm: bytes, at: int) -> None:
         self.wasm = wasm
         self.at = at
@@ -45,90 +58,77 @@ class _Reader:
 
 def table_sizes(wasm: bytes) -> list[int]:
     """How many elements each of the module's own tables has at the start."""
-    section = _section(wasm, _TABLE_SECTION)
-    if section is None:
+    tables = section(wasm, Kind.TABLE)
+    if tables is None:
         return []
-    return [_table_size(section) for _ in range(section.leb())]
+    return [_table_size(tables) for _ in range(tables.leb())]
 
 
-def _table_size(reader: _Reader) -> int:
+def _table_size(reader: Reader) -> int:
     if reader.byte() == 0x40:  # a table with an initial value: 0x40 0x00 tabletype expr; only null can follow here
         reader.byte()
         reader.byte()
         size = _limits_minimum(reader)
-        while reader.byte() != 0x0B:
-            pass
+        skip_expression(reader)
         return size
     return _limits_minimum(reader)
 
 
-def _limits_minimum(reader: _Reader) -> int:
+def _limits_minimum(reader: Reader) -> int:
     has_maximum = reader.byte() & 1
     minimum = reader.leb()
     reader.skip_lebs(has_maximum)
     return minimum
 
 
-def gave_up_after_memory_grow(wasm: bytes, trap_offset: int) -> bool:
-    """Did the trap at `trap_offset` come from an `unreachable` that only the result of a memory.grow leads to?
-
-    AssemblyScript's allocator ends a failed growth so (`memory.grow; i32.const 0; i32.lt_s; if; unreachable`).
-    The function is decoded from its start, so that a constant that looks like code cannot mislead.
-    """
-    reader = _body_around(wasm, trap_offset)
-    if reader is None:
-        return False
-    follows_growth = False
-    while reader.at < trap_offset:
-        opcode = reader.byte()
-        follows_growth = opcode == _MEMORY_GROW or (follows_growth and opcode in _TESTS_OF_A_RESULT)
-        _skip_immediates(reader, opcode)
-    return follows_growth and reader.at == trap_offset and _is_unreachable(reader)
-
-
-def _is_unreachable(reader: _Reader) -> bool:
-    opcode = reader.byte()
-    if opcode == _IF:  # Cranelift folds `if unreachable` into one conditional trap, and places it at the `if`
-        reader.leb()
-        opcode = reader.byte()
-    return opcode == _UNREACHABLE
-
-
-def _sections(wasm: bytes) -> Iterator[tuple[int, _Reader, int]]:
-    reader = _Reader(wasm, 8)  # magic and version: 4 bytes each
+def sections(wasm: bytes) -> Iterator[tuple[int, Reader, int]]:
+    """In order: the kind, a reader at the start of the content, and where the content ends."""
+    reader = Reader(wasm, HEADER_BYTES)
     while reader.at < len(wasm):
         kind = reader.byte()
         size = reader.leb()
         end = reader.at + size
-        yield kind, _Reader(wasm, reader.at), end
+        yield kind, Reader(wasm, reader.at), end
         reader.at = end
 
 
-def _section(wasm: bytes, wanted: int) -> _Reader | None:
-    return next((reader for kind, reader, _ in _sections(wasm) if kind == wanted), None)
+def section(wasm: bytes, wanted: Kind) -> Reader | None:
+    """At the start of the content of the only section of its kind; None when there is none."""
+    return next((reader for kind, reader, _ in sections(wasm) if kind == wanted), None)
 
 
-def _body_around(wasm: bytes, offset: int) -> _Reader | None:
-    """A reader at the first instruction of the function that holds `offset`."""
-    section = _section(wasm, _CODE_SECTION)
-    if section is None:
-        return None
-    for _ in range(section.leb()):
-        size = section.leb()
-        if section.at <= offset < section.at + size:
-            _skip_locals(section)
-            return section
-        section.at += size
-    return None
+def content(wasm: bytes, wanted: Kind) -> bytes | None:
+    """Of the only section of its kind; None when there is none."""
+    return next((wasm[reader.at : end] for kind, reader, end in sections(wasm) if kind == wanted), None)
 
 
-def _skip_locals(reader: _Reader) -> None:
+def bodies(wasm: bytes) -> Iterator[tuple[Reader, int]]:
+    """Of each function: a reader at its first instruction, and where its last one ends."""
+    code = section(wasm, Kind.CODE)
+    if code is None:
+        return
+    for _ in range(code.leb()):
+        size = code.leb()
+        end = code.at + size
+        _skip_locals(code)
+        yield Reader(wasm, code.at), end
+        code.at = end
+
+
+def _skip_locals(reader: Reader) -> None:
     for _ in range(reader.leb()):
         reader.leb()
         reader.byte()  # the value type: one byte, since typed references are off
 
 
-def _skip_immediates(reader: _Reader, opcode: int) -> None:
+def skip_expression(reader: Reader) -> None:
+    """A constant expression: it has no blocks, so the first `end` is its own."""
+    while (opcode := reader.byte()) != END:
+        skip_immediates(reader, opcode)
+
+
+def skip_immediates(reader: Reader, opcode: int) -> None:
+    """What follows an opcode and belongs to its instruction."""
     if opcode in _ONE_LEB:
         reader.leb()
     elif opcode in _TWO_LEBS:
@@ -141,16 +141,35 @@ def _skip_immediates(reader: _Reader, opcode: int) -> None:
         reader.skip_lebs(reader.leb() + 1)
     elif opcode == 0x1C:  # select with types
         reader.skip_lebs(reader.leb())
-    elif opcode == 0xFC:
+    elif opcode == PREFIX_FC:
         reader.skip_lebs(_BULK_LEBS.get(reader.leb(), 0))
     elif opcode == 0xFD:
         _skip_vector_immediates(reader, reader.leb())
 
 
-def _skip_vector_immediates(reader: _Reader, operation: int) -> None:
+def _skip_vector_immediates(reader: Reader, operation: int) -> None:
     if operation <= 11 or 84 <= operation <= 93:  # loads and stores: alignment and offset
         reader.skip_lebs(2)
     if operation in (12, 13):  # v128.const, i8x16.shuffle
         reader.at += 16
     if 21 <= operation <= 34 or 84 <= operation <= 91:  # a lane
         reader.at += 1
+
+
+def unsigned_leb(value: int) -> bytes:
+    out = bytearray()
+    while value >= 0x80:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def signed_leb(value: int) -> bytes:
+    """In two's complement."""
+    out = bytearray()
+    while not -64 <= value < 64:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value & 0x7F)
+    return bytes(out)

@@ -1,0 +1,138 @@
+"""Machine code on disk, each file with the module that it was made from.
+
+Whoever can write these files can run native code as the platform, so the directory must be the platform's alone.
+"""
+
+import contextlib
+import os
+import stat
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from projectnil.domain.errors import PlatformUnavailable
+from projectnil.domain.functions import ModuleSha256
+from projectnil.sandbox.fingerprint import engine_fingerprint
+
+# A file is touched when a process first uses it, so what was not touched for so long belongs to nobody any more.
+UNUSED_S = 30 * 24 * 3600
+_UNFINISHED_S = 3600
+_UNFINISHED = "unfinished-"
+_BLOCK_BYTES = 4096
+_NO_DATA = bytes(_BLOCK_BYTES)
+
+
+class ModuleFile(msgspec.Struct, frozen=True):
+    """A module that can run. sha256: of the module as its author gave it. code_path: machine code for this engine and
+    CPU. wasm_path: what the code was made from. is_snapshot: it begins after its start section."""
+
+    sha256: ModuleSha256
+    code_path: str
+    wasm_path: str
+    is_snapshot: bool
+
+
+class CodeCache:
+    """A directory of machine code, which several api processes may share."""
+
+    def __init__(self, directory: Path, memory_bytes: int) -> None:
+        """memory_bytes: the most a guest may have. A start section may do otherwise when it may have less, so a
+        snapshot is for one such limit only."""
+        self._directory = directory
+        self._memory_bytes = memory_bytes
+
+    def open(self) -> None:
+        """Create the directory if need be. Raises PlatformUnavailable when others could write to it."""
+        try:
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            found = self._directory.lstat()
+        except OSError as error:
+            raise PlatformUnavailable(f"the module cache {self._directory} cannot be used: {error}") from error
+        problem = _why_not_ours(found, stat.S_ISDIR)
+        if problem is not None:
+            raise PlatformUnavailable(
+                f"the module cache {self._directory} {problem}; it holds native code, so it must be a directory "
+                f"that only this user can write (chmod 700, or remove it)"
+            )
+        self._remove_unused()
+
+    def find(self, sha256: ModuleSha256) -> ModuleFile | None:
+        """The snapshot of a module, else the module."""
+        for is_snapshot in (True, False):
+            file = self._file(sha256, is_snapshot)
+            if _is_ours(file.code_path) and _is_ours(file.wasm_path):
+                os.utime(file.code_path)
+                os.utime(file.wasm_path)
+                return file
+        return None
+
+    def store(self, sha256: ModuleSha256, wasm: bytes, code: bytes, *, is_snapshot: bool = False) -> ModuleFile:
+        """Raises PlatformUnavailable."""
+        file = self._file(sha256, is_snapshot)
+        try:
+            _write_whole(Path(file.wasm_path), wasm)
+            _write_whole(Path(file.code_path), code)
+        except OSError as error:
+            raise PlatformUnavailable(f"machine code could not be stored: {error}") from error
+        return file
+
+    def remove(self, file: ModuleFile) -> None:
+        Path(file.code_path).unlink(missing_ok=True)
+
+    def _file(self, sha256: ModuleSha256, is_snapshot: bool) -> ModuleFile:
+        stem = f"{sha256}-{engine_fingerprint()}" + (f"-started-{self._memory_bytes}" if is_snapshot else "")
+        path = str(self._directory / stem)
+        return ModuleFile(sha256, f"{path}.code", f"{path}.wasm", is_snapshot)
+
+    def _remove_unused(self) -> None:
+        now = time.time()
+        for path in self._directory.iterdir():
+            patience_s = _UNFINISHED_S if path.name.startswith(_UNFINISHED) else UNUSED_S
+            # Another process may be tidying up too.
+            with contextlib.suppress(FileNotFoundError):
+                if now - path.lstat().st_mtime > patience_s:
+                    path.unlink()
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    """Readers see all of it or nothing."""
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=_UNFINISHED)  # mode 0600
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            _write_with_holes(file, content)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _write_with_holes(file: BinaryIO, content: bytes) -> None:
+    """Blocks of zeros take no place on the disk: most of a snapshot's memory is such."""
+    for at in range(0, len(content), _BLOCK_BYTES):
+        block = content[at : at + _BLOCK_BYTES]
+        if block == _NO_DATA:
+            file.seek(_BLOCK_BYTES, os.SEEK_CUR)
+        else:
+            file.write(block)
+    file.truncate(len(content))
+
+
+def _is_ours(path: str) -> bool:
+    try:
+        return _why_not_ours(os.lstat(path), stat.S_ISREG) is None
+    except FileNotFoundError:
+        return False
+
+
+def _why_not_ours(found: os.stat_result, is_right_kind: Callable[[int], bool]) -> str | None:
+    if not is_right_kind(found.st_mode):
+        return "is of the wrong kind"
+    if found.st_uid != os.geteuid():
+        return f"belongs to user {found.st_uid}, not to user {os.geteuid()}"
+    if found.st_mode & 0o022:
+        return f"is writable by others (mode {stat.S_IMODE(found.st_mode):04o})"
+    return None

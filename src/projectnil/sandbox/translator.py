@@ -1,0 +1,84 @@
+"""The process that makes machine code and never runs a guest, and those that run a start section, seen from the api."""
+
+import asyncio
+
+from projectnil.domain.errors import PlatformUnavailable
+from projectnil.domain.limits import Limits
+from projectnil.sandbox.child import NotBegun, ProcessLost, ProcessOverdue, SandboxProcess
+from projectnil.sandbox.code_cache import ModuleFile
+from projectnil.sandbox.forking import ForkServer
+from projectnil.sandbox.protocol import (
+    Invalid,
+    NoSnapshot,
+    Reply,
+    Role,
+    Snapshot,
+    TakeSnapshot,
+    Translate,
+    Translated,
+)
+
+TIMEOUT_S = 30.0
+
+
+class Translator:
+    """One process for all modules, started with the first, and again when it was lost."""
+
+    def __init__(self, fork_server: ForkServer, limits: Limits, timeout_s: float = TIMEOUT_S) -> None:
+        self._fork_server = fork_server
+        self._limits = limits
+        self._timeout_s = timeout_s
+        self._process: SandboxProcess | None = None
+        self._one_at_a_time = asyncio.Lock()
+
+    async def translate(self, wasm: bytes) -> Translated | Invalid:
+        """Raises PlatformUnavailable."""
+        async with self._one_at_a_time:
+            reply = await self._ask(wasm)
+        if not isinstance(reply, Translated | Invalid):
+            raise PlatformUnavailable("the translator gave an answer of the wrong kind")
+        return reply
+
+    async def _ask(self, wasm: bytes) -> Reply:
+        if self._process is None or self._process.is_lost:
+            self._process = await SandboxProcess.start(self._fork_server, Role.TRANSLATOR, self._limits, lambda _: None)
+        try:
+            return await self._process.ask(Translate(wasm), self._timeout_s)
+        except ProcessOverdue:
+            await self.close()
+            return Invalid(f"translating it to machine code took longer than {self._timeout_s:g} s")
+        except (ProcessLost, NotBegun) as error:
+            await self.close()
+            raise PlatformUnavailable("the process that translates modules was lost") from error
+        except asyncio.CancelledError:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """End the process. Safe to repeat."""
+        process, self._process = self._process, None
+        if process is not None:
+            await _end(process)
+
+
+async def take_snapshot(
+    fork_server: ForkServer, limits: Limits, file: ModuleFile, timeout_s: float = TIMEOUT_S
+) -> Snapshot | NoSnapshot:
+    """In a process of its own, which may never meet another module. Raises PlatformUnavailable."""
+    process = await SandboxProcess.start(fork_server, Role.SNAPSHOTTER, limits, lambda _: None)
+    try:
+        reply = await process.ask(TakeSnapshot(file.code_path, file.wasm_path), timeout_s)
+    except ProcessOverdue:
+        return NoSnapshot(f"its start section took longer than {timeout_s:g} s")
+    except (ProcessLost, NotBegun):
+        return NoSnapshot("the process that ran its start section was lost")
+    finally:
+        await _end(process)
+    if not isinstance(reply, Snapshot | NoSnapshot):
+        return NoSnapshot("the process that ran its start section gave an answer of the wrong kind")
+    return reply
+
+
+async def _end(process: SandboxProcess) -> None:
+    process.kill()
+    await process.ended()
