@@ -58,10 +58,10 @@ def completed(execution_id: ExecutionId, output: str = '{"b": 2}') -> FinishedEx
 async def test_each_row_is_stored_only_if_its_function_still_is_what_the_caller_saw(pool: Pool) -> None:
     good, pending = await make_ready(pool), await make_ready(pool)
     await pool.execute("UPDATE functions SET status = 'PENDING', wasm_binary = NULL WHERE id = $1", pending)
-    rows = [running(good), running(good, revision=2), running(pending), running(FunctionId(UUID(int=0)))]
+    rows = [running(good), running(good, revision=2), running(pending), running(FunctionId(str(UUID(int=0))))]
     stored = await start(pool, await make_node(pool), *rows)
     assert [created_at is not None for created_at in stored] == [True, False, False, False]
-    assert await pool.fetchval("SELECT array_agg(id) FROM executions") == [rows[0].id]
+    assert await pool.fetchval("SELECT array_agg(id::text) FROM executions") == [rows[0].id]
 
 
 async def test_beginnings_and_outcomes_share_a_statement(pool: Pool) -> None:
@@ -77,7 +77,7 @@ async def test_beginnings_and_outcomes_share_a_statement(pool: Pool) -> None:
         rows: list[NewExecution | FinishedExecution] = [new, completed(earlier.id), outdated, completed(gone.id)]
         moments = await executions.record(conn, node_id, rows)
     assert [moment is not None for moment in moments] == [True, True, False, False]
-    stored = await pool.fetch("SELECT id, status FROM executions ORDER BY status")
+    stored = await pool.fetch("SELECT id::text, status FROM executions ORDER BY status")
     assert [tuple(row) for row in stored] == [(new.id, "RUNNING"), (earlier.id, "COMPLETED")]
 
 
@@ -182,7 +182,7 @@ async def test_what_a_dead_node_left_running_fails_and_the_rest_is_untouched(poo
     async with pool.acquire() as conn:
         await executions.record(conn, dead, [completed(finished.id)])
     assert await recovery.recover(pool, new_node_id()) == [left.id]
-    rows = await pool.fetch("SELECT id, status, error_message FROM executions")
+    rows = await pool.fetch("SELECT id::text, status, error_message FROM executions")
     assert {row["id"]: (row["status"], row["error_message"]) for row in rows} == {
         left.id: ("FAILED", INTERRUPTED),
         finished.id: ("COMPLETED", None),
@@ -231,7 +231,7 @@ async def test_pruning_drops_whole_partitions_and_nothing_younger(pool: Pool) ->
             )
     dropped = await retention.prune(pool, timedelta(days=30))
     assert len(dropped) == 2
-    left = await pool.fetch("SELECT id FROM executions ORDER BY id DESC")
+    left = await pool.fetch("SELECT id::text FROM executions ORDER BY executions.id DESC")
     assert [row["id"] for row in left] == [first_id_at(now - age) for age in ages[:3]]
 
 

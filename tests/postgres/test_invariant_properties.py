@@ -102,11 +102,11 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def a_row_is_always_one_of_the_specified_states_of_its_newest_source(self) -> None:
-        rows = self._run(self._pool.fetch("SELECT * FROM functions"))
-        assert {row["id"] for row in rows} == set(self.sources)
+        rows = self._run(self._pool.fetch("SELECT *, id::text AS id_text FROM functions"))
+        assert {row["id_text"] for row in rows} == set(self.sources)
         for row in rows:
-            assert row["source"] == self.sources[row["id"]][-1]
-            assert row["revision"] == len(self.sources[row["id"]])
+            assert row["source"] == self.sources[row["id_text"]][-1]
+            assert row["revision"] == len(self.sources[row["id_text"]])
             if row["status"] == FunctionStatus.READY:
                 own, foreign = WASM + row["source"].encode(), WASM
                 assert row["wasm_binary"] in (own, foreign)

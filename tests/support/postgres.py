@@ -59,6 +59,6 @@ async def make_ready(pool: Pool) -> FunctionId:
     """A function that is READY, of a module that is none."""
     function_id: FunctionId = await pool.fetchval(
         "INSERT INTO functions (name, language, source, status, wasm_binary)"
-        " VALUES ('f', 'assemblyscript', 's', 'READY', '\\x00') RETURNING id"
+        " VALUES ('f', 'assemblyscript', 's', 'READY', '\\x00') RETURNING id::text"
     )
     return function_id

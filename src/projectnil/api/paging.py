@@ -22,7 +22,7 @@ class HasId(Protocol):
     """Anything a page can end with."""
 
     @property
-    def id(self) -> UUID: ...
+    def id(self) -> str: ...
 
 
 Item = TypeVar("Item", bound=HasId)
@@ -32,7 +32,7 @@ class Page(msgspec.Struct, frozen=True):
     """limit: how many items at the most. before: the last id of the page before, None for the newest."""
 
     limit: int
-    before: UUID | None
+    before: str | None
 
     @property
     def fetch(self) -> int:
@@ -65,13 +65,13 @@ def _next_link(request: Request, page: Page, items: Sequence[HasId]) -> dict[str
     return {"Link": f'<{request.url.path}?{query}>; rel="next"'}
 
 
-def encode_cursor(identifier: UUID) -> str:
+def encode_cursor(identifier: str) -> str:
     """The cursor of the page that comes before an id."""
-    return base64.urlsafe_b64encode(identifier.bytes).rstrip(b"=").decode()
+    return base64.urlsafe_b64encode(UUID(identifier).bytes).rstrip(b"=").decode()
 
 
-def _decode(cursor: str) -> UUID:
+def _decode(cursor: str) -> str:
     try:
-        return UUID(bytes=base64.b64decode(cursor + "==", altchars=b"-_", validate=True))
+        return str(UUID(bytes=base64.b64decode(cursor + "==", altchars=b"-_", validate=True)))
     except (binascii.Error, ValueError):
         raise InvalidInput("must be the cursor of a Link header, unchanged", "cursor") from None

@@ -4,7 +4,6 @@ import asyncio
 import re
 from enum import StrEnum
 from typing import TypeVar
-from uuid import UUID
 
 import msgspec
 from starlette.requests import Request
@@ -68,7 +67,7 @@ async def input_object(raw: msgspec.Raw, most_bytes: int) -> bytes:
     return text
 
 
-def path_id(request: Request, what: str) -> UUID:
+def path_id(request: Request, what: str) -> str:
     """The `id` of the path."""
     text: str = request.path_params["id"]
     return _uuid(text, f"{what} id")
@@ -93,7 +92,7 @@ def query_text(request: Request, name: str) -> str | None:
     return text
 
 
-def _uuid(text: str, field: str) -> UUID:
+def _uuid(text: str, field: str) -> str:
     identifier = parse_id(text)
     if identifier is None:
         raise InvalidInput(f"must be a UUID such as 0198c1a2-7d3e-7c55-9f0e-2b6f5a4c1d90; it is {text[:100]!r}", field)

@@ -165,5 +165,5 @@ def _problem(kind: Kind, detail: str, instance: str, identifier: str, error: Exc
         request_id=identifier,
         field=getattr(error, "field", None),
         supported=getattr(error, "supported", None),
-        execution_id=str(execution_id) if execution_id else None,
+        execution_id=execution_id,
     )

@@ -2,7 +2,6 @@
 
 from datetime import datetime
 from typing import Annotated
-from uuid import UUID
 
 import msgspec
 from msgspec import Meta
@@ -12,6 +11,7 @@ from projectnil.domain.functions import Function, FunctionStatus, FunctionSummar
 from projectnil.domain.languages import Language
 from projectnil.flows.execution import Run
 
+Id = Annotated[str, Meta(extra_json_schema={"format": "uuid"})]
 Name = Annotated[str, Meta(description="1 to 255 characters; need not be unique", examples=["add"])]
 Source = Annotated[
     str,
@@ -53,7 +53,7 @@ class ExecuteBody(_Body):
 class FunctionCreated(_Body):
     """The answer to POST /functions."""
 
-    id: UUID
+    id: Id
     name: str
     status: FunctionStatus
     created_at: Timestamp
@@ -62,7 +62,7 @@ class FunctionCreated(_Body):
 class FunctionItem(_Body):
     """A function in a list."""
 
-    id: UUID
+    id: Id
     name: str
     description: Description
     language: LanguageName
@@ -75,7 +75,7 @@ class FunctionItem(_Body):
 class FunctionDetails(_Body):
     """All of a function but its binary."""
 
-    id: UUID
+    id: Id
     name: str
     description: Description
     language: LanguageName
@@ -90,8 +90,8 @@ class FunctionDetails(_Body):
 class ExecutionResult(_Body):
     """The answer to POST /functions/{id}/execute."""
 
-    id: UUID
-    function_id: UUID
+    id: Id
+    function_id: Id
     status: ExecutionStatus
     output: msgspec.Raw | None
     error_message: ErrorMessage
@@ -102,8 +102,8 @@ class ExecutionResult(_Body):
 class ExecutionItem(_Body):
     """An execution in a list."""
 
-    id: UUID
-    function_id: UUID
+    id: Id
+    function_id: Id
     status: ExecutionStatus
     error_message: ErrorMessage
     created_at: Timestamp
@@ -114,8 +114,8 @@ class ExecutionItem(_Body):
 class ExecutionDetails(_Body):
     """All of an execution. logs: what the function wrote with console.* and trace, cut at its limit."""
 
-    id: UUID
-    function_id: UUID
+    id: Id
+    function_id: Id
     status: ExecutionStatus
     input: msgspec.Raw | None
     output: msgspec.Raw | None

@@ -3,17 +3,18 @@
 import base64
 import binascii
 from typing import Annotated, TypeVar
-from uuid import UUID
 
 import msgspec
 
 from projectnil.domain.errors import InvalidInput
+from projectnil.domain.ids import ID_PATTERN
 
 JOBS_QUEUE = "compilation_jobs"
 RESULTS_QUEUE = "compilation_results"
 
 Message = TypeVar("Message")
 
+Id = Annotated[str, msgspec.Meta(pattern=ID_PATTERN)]
 # What the column can hold.
 Revision = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
 
@@ -21,7 +22,7 @@ Revision = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
 class CompilationJob(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A message of `compilation_jobs`. Extra fields are ignored. revision is None from a sender that has none."""
 
-    function_id: UUID
+    function_id: Id
     language: str
     source: str
     revision: Revision | None = None
@@ -30,7 +31,7 @@ class CompilationJob(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class CompilationResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A message of `compilation_results`. wasm_binary is base64 (RFC 4648, section 4), None on failure."""
 
-    function_id: UUID
+    function_id: Id
     success: bool
     wasm_binary: str | None = None
     error: str | None = None

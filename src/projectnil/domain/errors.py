@@ -6,7 +6,6 @@ Neither knows HTTP. Each carries its data, and says in `str()` what happened and
 """
 
 from collections.abc import Sequence
-from uuid import UUID
 
 from projectnil.domain.limits import in_units
 
@@ -46,13 +45,13 @@ class UnsupportedLanguage(PlatformError):
 
 
 class FunctionNotFound(PlatformError):
-    def __init__(self, function_id: UUID) -> None:
+    def __init__(self, function_id: str) -> None:
         self.function_id = function_id
         super().__init__(f"there is no function {function_id}")
 
 
 class ExecutionNotFound(PlatformError):
-    def __init__(self, execution_id: UUID) -> None:
+    def __init__(self, execution_id: str) -> None:
         self.execution_id = execution_id
         super().__init__(f"there is no execution {execution_id}")
 
@@ -60,7 +59,7 @@ class ExecutionNotFound(PlatformError):
 class FunctionNotReady(PlatformError):
     """status: the function's status, anything but READY."""
 
-    def __init__(self, function_id: UUID, status: str) -> None:
+    def __init__(self, function_id: str, status: str) -> None:
         self.function_id = function_id
         self.status = status
         advice = {
@@ -86,7 +85,7 @@ class PlatformUnavailable(PlatformError):
 class ExecutionInterrupted(PlatformError):
     """The platform stopped, or lost a sandbox, before the guest finished."""
 
-    def __init__(self, execution_id: UUID, message: str) -> None:
+    def __init__(self, execution_id: str, message: str) -> None:
         self.execution_id = execution_id
         super().__init__(message)
 

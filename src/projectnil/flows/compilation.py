@@ -60,7 +60,7 @@ async def _see_through(
     job = await _decode(pool, message)
     if job is None:
         return
-    log.info("job.received", functionId=str(job.function_id), revision=job.revision, reads=message.reads)
+    log.info("job.received", functionId=job.function_id, revision=job.revision, reads=message.reads)
     if message.reads > max_reads:
         died = f"the compiler died {message.reads - 1} times while it compiled this source, which is not tried again"
         await _answer(pool, message, job, Rejected(died))
@@ -70,14 +70,14 @@ async def _see_through(
         if not wanted:
             await queues.archive(conn, JOBS_QUEUE, message.id)
     if not wanted:
-        log.info("job.dropped", functionId=str(job.function_id), reason="the function was deleted or changed")
+        log.info("job.dropped", functionId=job.function_id, reason="the function was deleted or changed")
         return
     try:
         async with _kept_hidden(pool, message, visibility_s):
             outcome = await toolchain.compile(job.source)
     except PlatformUnavailable as error:
         await _give_back(pool, message, hidden_s=visibility_s)
-        log.warning("job.postponed", functionId=str(job.function_id), error=str(error))
+        log.warning("job.postponed", functionId=job.function_id, error=str(error))
         return
     except asyncio.CancelledError:
         # This compiler is told to stop; another one need not wait.
@@ -112,11 +112,11 @@ async def _answer(pool: Pool, message: Message, job: CompilationJob, outcome: Co
         if wanted and mine:
             await queues.send(conn, RESULTS_QUEUE, result_message(job, outcome))
     if isinstance(outcome, Compiled):
-        log.info("job.compiled", functionId=str(function_id), revision=job.revision, wasmBytes=len(outcome.wasm))
+        log.info("job.compiled", functionId=function_id, revision=job.revision, wasmBytes=len(outcome.wasm))
     else:
-        log.info("job.failed", functionId=str(function_id), revision=job.revision, error=outcome.message[:500])
+        log.info("job.failed", functionId=function_id, revision=job.revision, error=outcome.message[:500])
     if wanted and mine:
-        log.info("result.published", functionId=str(function_id), revision=job.revision)
+        log.info("result.published", functionId=function_id, revision=job.revision)
 
 
 @contextlib.asynccontextmanager

@@ -113,7 +113,7 @@ class Executor:
     async def _execute(self, function_id: FunctionId, input_json: bytes) -> Run:
         started = await self._start(function_id, input_json)
         try:
-            log.info("execution.started", executionId=str(started.id), functionId=str(function_id))
+            log.info("execution.started", executionId=started.id, functionId=function_id)
             outcome = await self._run(started, input_json)
             return await self._record(started, outcome)
         finally:
@@ -150,8 +150,8 @@ class Executor:
         await self._ledger.finish(failure(started.id, message))
         log.warning(
             "execution.interrupted",
-            executionId=str(started.id),
-            functionId=str(started.function_id),
+            executionId=started.id,
+            functionId=started.function_id,
             error=message,
         )
         if isinstance(error, Overloaded):
@@ -225,7 +225,7 @@ def _finished(execution_id: ExecutionId, outcome: Outcome) -> FinishedExecution:
 
 
 def _log_finished(started: _Started, finished: FinishedExecution) -> None:
-    execution_id, function_id = str(started.id), str(started.function_id)
+    execution_id, function_id = started.id, started.function_id
     if finished.status is ExecutionStatus.COMPLETED:
         log.info("execution.completed", executionId=execution_id, functionId=function_id)
     else:

@@ -9,7 +9,6 @@ execution that the renewal named tells other nodes how far back to look.
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from uuid import UUID
 
 import msgspec
 import structlog
@@ -94,7 +93,7 @@ class Ledger:
                     self._doubt(finished)
                     problem = "the outcome could not be recorded yet; it will be, once the database is back"
                     raise PlatformUnavailable(problem) from error
-                log.warning("execution.record_delayed", executionId=str(finished.id), error=str(error))
+                log.warning("execution.record_delayed", executionId=finished.id, error=str(error))
                 await asyncio.sleep(_RETRY_S)
             else:
                 del self._in_flight[finished.id]
@@ -122,7 +121,7 @@ class Ledger:
             async with self._upkeep_pool.acquire() as conn:
                 await nodes.delete(conn, self._node_id)
 
-    def _oldest_id(self) -> UUID:
+    def _oldest_id(self) -> str:
         oldest = min([*self._doubts, next(iter(self._in_flight), new_execution_id())])
         # Within a millisecond ids are not ordered, and clocks are set back now and then.
         return first_id_at(moment_of(oldest) - _CLOCK_MARGIN)
@@ -173,7 +172,7 @@ class Ledger:
             doubt.outcome = failure(outcome.id, f"the outcome could not be recorded: {error}")
             return
         if completed_at is not None and outcome.status is ExecutionStatus.FAILED:
-            log.warning("execution.interrupted", executionId=str(outcome.id), error=outcome.error_message)
+            log.warning("execution.interrupted", executionId=outcome.id, error=outcome.error_message)
         if completed_at is not None or asyncio.get_running_loop().time() > doubt.until:
             del self._doubts[outcome.id]
 

@@ -32,7 +32,5 @@ async def recover(pool: Pool, node_id: NodeId) -> list[ExecutionId]:
             else:
                 await nodes.advance(conn, node.id, first_id_at(datetime.now(UTC) - _OVERLAP))
     for execution_id, function_id in interrupted:
-        log.warning(
-            "execution.interrupted", executionId=str(execution_id), functionId=str(function_id), error=INTERRUPTED
-        )
+        log.warning("execution.interrupted", executionId=execution_id, functionId=function_id, error=INTERRUPTED)
     return [execution_id for execution_id, _ in interrupted]

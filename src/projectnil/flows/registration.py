@@ -17,7 +17,7 @@ async def register(pool: Pool, new: NewFunction) -> Function:
     async with transaction(pool) as conn:
         function = await functions.insert(conn, new)
         await _publish_job(conn, function)
-    log.info("function.created", functionId=str(function.id), name=function.name, language=function.language)
+    log.info("function.created", functionId=function.id, name=function.name, language=function.language)
     _log_published(function)
     return function
 
@@ -45,7 +45,7 @@ async def delete(pool: Pool, function_id: FunctionId) -> None:
         deleted = await functions.delete(conn, function_id)
     if not deleted:
         raise FunctionNotFound(function_id)
-    log.info("function.deleted", functionId=str(function_id))
+    log.info("function.deleted", functionId=function_id)
 
 
 async def _publish_job(conn: Connection, function: Function) -> None:
@@ -59,4 +59,4 @@ async def _publish_job(conn: Connection, function: Function) -> None:
 
 
 def _log_published(function: Function) -> None:
-    log.info("compilation.job.published", functionId=str(function.id), revision=function.revision)
+    log.info("compilation.job.published", functionId=function.id, revision=function.revision)

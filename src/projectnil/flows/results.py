@@ -48,12 +48,12 @@ async def _apply(pool: Pool, message: Message) -> Applied:
     if status is None:
         log.info(
             "compilation.result.dropped",
-            functionId=str(function_id),
+            functionId=function_id,
             revision=result.revision,
             reason="the function was deleted or changed, or has its result",
         )
     else:
-        log.info("compilation.result.applied", functionId=str(function_id), revision=result.revision, status=status)
+        log.info("compilation.result.applied", functionId=function_id, revision=result.revision, status=status)
     return Applied(function_id, status)
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from uuid import UUID
 
 import msgspec
 
@@ -10,7 +9,7 @@ from projectnil.domain.executions import Execution, ExecutionStatus, ExecutionSu
 from projectnil.domain.ids import ExecutionId, FunctionId, NodeId
 from projectnil.postgres.connections import Connection
 
-_SUMMARY_COLUMNS = "id, function_id, status, error_message, created_at, started_at, completed_at"
+_SUMMARY_COLUMNS = "id::text, function_id::text, status, error_message, created_at, started_at, completed_at"
 _COLUMNS = f"{_SUMMARY_COLUMNS}, input::text AS input, output::text AS output, logs"
 
 # Each row only if its function is still what its caller saw (READY, same revision), and this node still counts. A
@@ -34,12 +33,12 @@ FROM unnest(${}::uuid[], ${}::text[], ${}::text[], ${}::text[], ${}::text[])
     AS ended (id, status, output, error_message, logs)
 WHERE executions.id = ended.id AND executions.status = 'RUNNING' AND executions.id BETWEEN ${} AND ${}
 """
-_BEGIN_ONLY = f"{_BEGIN} {_WITHOUT_FLUSH} RETURNING id, created_at AS moment"
-_END_ONLY = f"{_END.format(*range(1, 8))} RETURNING executions.id, completed_at AS moment"
+_BEGIN_ONLY = f"{_BEGIN} {_WITHOUT_FLUSH} RETURNING id::text, created_at AS moment"
+_END_ONLY = f"{_END.format(*range(1, 8))} RETURNING executions.id::text, completed_at AS moment"
 # One statement and one commit for both, since each costs more than a row.
 _BEGIN_AND_END = f"""
-WITH begun AS ({_BEGIN} RETURNING id, created_at AS moment),
-     ended AS ({_END.format(*range(6, 13))} RETURNING executions.id, completed_at AS moment)
+WITH begun AS ({_BEGIN} RETURNING id::text, created_at AS moment),
+     ended AS ({_END.format(*range(6, 13))} RETURNING executions.id::text, completed_at AS moment)
 SELECT id, moment FROM begun UNION ALL SELECT id, moment FROM ended
 """
 _GET = f"SELECT {_COLUMNS} FROM executions WHERE id = $1"
@@ -47,21 +46,21 @@ _LIST = f"""
 -- Newest first; ids sort by time.
 SELECT {_SUMMARY_COLUMNS} FROM executions
 WHERE id < $1 AND ($2::execution_status IS NULL OR status = $2)
-ORDER BY id DESC LIMIT $3
+ORDER BY executions.id DESC LIMIT $3
 """
 _LIST_OF_FUNCTION = f"""
 SELECT {_SUMMARY_COLUMNS} FROM executions
 WHERE function_id = $4 AND id < $1 AND ($2::execution_status IS NULL OR status = $2)
-ORDER BY id DESC LIMIT $3
+ORDER BY executions.id DESC LIMIT $3
 """
 _INTERRUPT = """
 UPDATE executions
 SET status = 'FAILED', error_message = $3, completed_at = statement_timestamp()
 WHERE id >= $1 AND node_id = $2 AND status = 'RUNNING'
-RETURNING id, function_id
+RETURNING id::text, function_id::text
 """
 
-_LAST_ID = UUID(int=(1 << 128) - 1)
+_LAST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 
 
 class NewExecution(msgspec.Struct, frozen=True):
@@ -100,7 +99,7 @@ async def record(
             stored = await conn.fetch(_BEGIN_ONLY, *_begin_arguments(node_id, begun))
         case _:
             stored = await conn.fetch(_END_ONLY, *_end_arguments(ended))
-    moments: dict[UUID, datetime] = {row[0]: row[1] for row in stored}
+    moments: dict[str, datetime] = {row[0]: row[1] for row in stored}
     return [moments.get(row.id) for row in rows]
 
 
@@ -146,7 +145,7 @@ async def list_page(
 
 
 async def interrupt(
-    conn: Connection, *, node_id: NodeId, oldest: UUID, message: str
+    conn: Connection, *, node_id: NodeId, oldest: str, message: str
 ) -> list[tuple[ExecutionId, FunctionId]]:
     """Fail what `node_id` left RUNNING, from the id `oldest` on; returns (execution, function) of each."""
     rows = await conn.fetch(_INTERRUPT, oldest, node_id, message)

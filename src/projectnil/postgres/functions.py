@@ -7,8 +7,8 @@ from projectnil.domain.functions import Function, FunctionStatus, FunctionSummar
 from projectnil.domain.ids import FunctionId
 from projectnil.postgres.connections import Connection
 
-_COLUMNS = """id, name, description, language, source, status, compile_error, revision, created_at, updated_at"""
-_SUMMARY_COLUMNS = "id, name, description, language, status, revision, created_at, updated_at"
+_COLUMNS = """id::text, name, description, language, source, status, compile_error, revision, created_at, updated_at"""
+_SUMMARY_COLUMNS = "id::text, name, description, language, status, revision, created_at, updated_at"
 
 _INSERT = f"INSERT INTO functions (name, description, language, source) VALUES ($1, $2, $3, $4) RETURNING {_COLUMNS}"
 _GET = f"SELECT {_COLUMNS} FROM functions WHERE id = $1"
@@ -17,7 +17,7 @@ _LIST = f"""
 -- Newest first; ids sort by time.
 SELECT {_SUMMARY_COLUMNS} FROM functions
 WHERE ($1::uuid IS NULL OR id < $1) AND ($2::text IS NULL OR name = $2) AND ($3::function_status IS NULL OR status = $3)
-ORDER BY id DESC LIMIT $4
+ORDER BY functions.id DESC LIMIT $4
 """
 _RENAME = f"""
 UPDATE functions SET name = $2, description = $3, updated_at = clock_timestamp() WHERE id = $1 RETURNING {_COLUMNS}

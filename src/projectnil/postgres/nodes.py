@@ -4,8 +4,6 @@ One lease a process, not one an execution: its renewal says which is the oldest 
 a dead process left behind is found by a short scan of ids and no index on a changing column.
 """
 
-from uuid import UUID
-
 import msgspec
 
 from projectnil.domain.ids import NodeId
@@ -19,7 +17,7 @@ SET lease_expires_at = EXCLUDED.lease_expires_at, oldest_execution_id = EXCLUDED
 """
 _LOCK_LAPSED = """
 -- One node at a time notices a lapsed lease; the others skip it.
-SELECT id, oldest_execution_id,
+SELECT id::text, oldest_execution_id::text,
        lease_expires_at < clock_timestamp() - make_interval(secs => $2) AS forgotten
 FROM nodes
 WHERE role = 'api' AND id <> $1 AND lease_expires_at < clock_timestamp()
@@ -38,11 +36,11 @@ class LapsedNode(msgspec.Struct, frozen=True):
     """oldest_execution_id: nothing it left RUNNING is older. forgotten: lapsed so long ago that its row may go."""
 
     id: NodeId
-    oldest_execution_id: UUID
+    oldest_execution_id: str
     forgotten: bool
 
 
-async def renew_api(conn: Connection, node_id: NodeId, lease_s: float, oldest_execution_id: UUID) -> None:
+async def renew_api(conn: Connection, node_id: NodeId, lease_s: float, oldest_execution_id: str) -> None:
     """Say that an api process lives for at least `lease_s` more."""
     await conn.execute(_RENEW, node_id, "api", [], lease_s, oldest_execution_id)
 
@@ -57,7 +55,7 @@ async def lock_lapsed(conn: Connection, looker: NodeId, forget_after_s: float) -
     return [LapsedNode(*row) for row in await conn.fetch(_LOCK_LAPSED, looker, forget_after_s)]
 
 
-async def advance(conn: Connection, node_id: NodeId, oldest_execution_id: UUID) -> None:
+async def advance(conn: Connection, node_id: NodeId, oldest_execution_id: str) -> None:
     """Shorten the next scan for a lapsed node: everything older was dealt with."""
     await conn.execute(_ADVANCE, node_id, oldest_execution_id)
 

@@ -39,4 +39,4 @@ async def _prepare(executor: Executor, function_id: FunctionId) -> None:
         await executor.prepare(function_id)
     except (PlatformError, *DATABASE_TROUBLE) as error:
         # The first execution will do it, and say why if it cannot.
-        log.info("module.not_prepared", functionId=str(function_id), reason=str(error))
+        log.info("module.not_prepared", functionId=function_id, reason=str(error))
