@@ -25,7 +25,7 @@ _LARGE_BYTES = 64 * 1024
 
 async def read_body(request: Request, most_bytes: int) -> bytes:
     """The whole body. Raises TooLarge before more than `most_bytes` are held in memory."""
-    declared = request.headers.get("content-length", "")
+    declared = next((value for name, value in request.scope["headers"] if name == b"content-length"), b"")
     if declared.isdigit() and int(declared) > most_bytes:
         raise TooLarge("the request body", most_bytes, int(declared))
     chunks: list[bytes] = []

@@ -11,6 +11,4 @@ _encoder = msgspec.json.Encoder()
 
 def json_response(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """`body`, a msgspec structure or a list of them, as `application/json`."""
-    return Response(
-        _encoder.encode(body), status_code=status, headers=dict(headers or {}), media_type="application/json"
-    )
+    return Response(_encoder.encode(body), status_code=status, headers=headers, media_type="application/json")

@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from typing import TextIO
 
 import msgspec
@@ -17,34 +18,27 @@ from projectnil.config import Settings
 log = structlog.get_logger()
 
 _READER_GONE = (errno.EPIPE, errno.EIO)  # a pipe's, a terminal's
+_CONSOLE_STEPS = (
+    structlog.processors.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    structlog.dev.ConsoleRenderer(),
+)
 
 
 def configure_logs(settings: Settings, part: str) -> None:
     """part: which process of the platform writes, such as `api`."""
     to_terminal = settings.log_format == "console" or (settings.log_format == "auto" and _is_terminal())
     stream = _Forgiving(sys.stderr)
-    if to_terminal:
-        _configure_console(stream)
-    else:
-        structlog.configure(wrapper_class=_JsonLogger, logger_factory=lambda *_: stream, cache_logger_on_first_use=True)
-    structlog.contextvars.bind_contextvars(part=part)
+    structlog.configure(
+        processors=_CONSOLE_STEPS if to_terminal else (),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO) if to_terminal else _JsonLogger,
+        logger_factory=lambda *_: _Lines(stream) if to_terminal else stream,
+        context_class=partial(dict, part=part),  # type: ignore[arg-type] # whatever makes a dictionary
+        cache_logger_on_first_use=True,
+    )
     # Libraries speak up only when something is wrong, and then in the same form.
     logging.basicConfig(level=logging.WARNING, handlers=[_ToStructuredLog()], force=True)
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # our own handler logs what it would repeat
-
-
-def _configure_console(stream: "_Forgiving") -> None:
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.dev.ConsoleRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=lambda *_: _Lines(stream),
-        cache_logger_on_first_use=True,
-    )
 
 
 class _JsonLogger(structlog.BoundLoggerBase):
@@ -63,9 +57,9 @@ class _JsonLogger(structlog.BoundLoggerBase):
     def _write(self, level: str, event: str, fields: dict[str, object]) -> None:
         if "exc_info" in fields:
             structlog.processors.format_exc_info(None, level, fields)
-        always = {**structlog.contextvars.get_contextvars(), "level": level, "timestamp": datetime.now(UTC)}
+        fields.update(event=event, **self._context, level=level, timestamp=datetime.now(UTC))
         stream: _Forgiving = self._logger
-        stream.write(_encode({**fields, "event": event, **always}) + b"\n")
+        stream.write(_encode(fields) + b"\n")
 
 
 class _Lines:

@@ -29,6 +29,8 @@ _LONG_NUMBER = re.compile(rb"(?<![0-9.])[0-9.]{%d}" % (NUMBER_DIGITS + 1))
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _STEP = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 
+_decode_one_value = msgspec.json.Decoder(msgspec.Raw).decode
+
 
 class UnstorableJson(ValueError):
     """str() says what is wrong with the text, in the words of a person's error message."""
@@ -44,7 +46,7 @@ def check_json_text(text: bytes) -> None:
     if b"\\u" in text:
         _check_escapes(text)
     try:
-        msgspec.json.decode(text, type=msgspec.Raw)
+        _decode_one_value(text)
     except RecursionError:
         raise UnstorableJson(f"nested deeper than {DEPTH} levels") from None
     except msgspec.DecodeError as error:

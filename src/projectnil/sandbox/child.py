@@ -134,12 +134,10 @@ class SandboxProcess(asyncio.Protocol):
         self._pending.append((future, timeout_s))
         if len(self._pending) == 1:
             self._begin_next()
-            self._send(encode_frame(request))
-        else:
-            # It is not waiting for this one: what comes in the same iteration goes in one piece.
-            if not self._outbox:
-                self._loop.call_soon(self._empty_outbox)
-            self._outbox += encode_frame(request)
+        # What comes in the same iteration of the event loop goes in one piece: it wakes the process once.
+        if not self._outbox:
+            self._loop.call_soon(self._empty_outbox)
+        self._outbox += encode_frame(request)
         return future
 
     def is_under_way(self, reply: "asyncio.Future[Reply]") -> bool:
