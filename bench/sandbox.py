@@ -22,7 +22,8 @@ from tests.support.asc import compile_fresh
 from tests.support.functions import ECHO
 
 _NOTE = (
-    "One thread, no socket. Ours: a new store and instance, limits, the clock, input and output checked as JSON. "
+    "One thread, no socket. Ours: a new store and instance, limits, the clock, input and output checked as JSON; the "
+    "json-as module begins after its start section, as a module in use does. "
     "wasmtime-py: a new Store, linker.instantiate, exports by name, Func calls, Memory.write and read, as its "
     "documentation shows; no limits, no clock, nothing checked. The long-lived instance: default engine, instantiated "
     "once, its functions looked up once."
@@ -101,12 +102,11 @@ def _machine_code(wasm: bytes, path: Path) -> tuple[str, str]:
     """Files of a module as the platform runs it: begun after its start section, if it has one."""
     engine = create_engine()
     code_path, wasm_path = path.with_suffix(".code"), path.with_suffix(".wasm")
-    translated = translate(engine, wasm)
-    code_path.write_bytes(translated.code)
-    wasm_path.write_bytes(translated.wasm)
+    wasm_path.write_bytes(wasm)
     if has_start_section(wasm):
-        snapshot = take_snapshot(engine, Limits(), str(code_path), str(wasm_path))
-        return _machine_code(snapshot, path.with_name("snapshot"))
+        wasm = take_snapshot(engine, Limits(), str(wasm_path))
+        wasm_path.write_bytes(wasm)
+    code_path.write_bytes(translate(engine, wasm))
     return str(code_path), str(wasm_path)
 
 

@@ -59,4 +59,4 @@ async def translated(directory: Path, fork_server: ForkServer, wasm: bytes, limi
     finally:
         await translator.close()
     assert not isinstance(reply, Invalid), reply.problem
-    return cache.store(module_sha256(wasm), reply.wasm, reply.code)
+    return cache.store(module_sha256(wasm), wasm, reply.code)

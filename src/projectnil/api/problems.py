@@ -8,7 +8,7 @@ import msgspec
 import structlog
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from uuid_utils.compat import uuid7
+from uuid_utils import uuid7
 
 from projectnil.domain import errors
 from projectnil.postgres.errors import CONNECTION_ERRORS

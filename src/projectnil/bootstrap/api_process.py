@@ -20,6 +20,7 @@ from projectnil.domain.ids import new_node_id
 from projectnil.flows import retention
 from projectnil.flows.execution import Executor
 from projectnil.flows.ledger import Ledger
+from projectnil.postgres.coalescer import MOST_WRITERS
 from projectnil.postgres.connections import Pool, opened_pool
 from projectnil.postgres.migrations.runner import pending_changesets
 from projectnil.sandbox.pool import SandboxPool
@@ -40,11 +41,12 @@ async def run_api(settings: Settings, database_url: str, listener: socket.socket
     """
     async with (
         opened_pool(database_url, settings.database_connections) as pool,
+        opened_pool(database_url, MOST_WRITERS, plans_once=True) as record_pool,
         opened_pool(database_url, UPKEEP_CONNECTIONS) as upkeep_pool,
     ):
         await _check_schema(pool)
         node_id = new_node_id()
-        ledger = Ledger(pool, upkeep_pool, node_id, settings.lease_s)
+        ledger = Ledger(record_pool, upkeep_pool, node_id, settings.lease_s)
         async with _executor(settings, pool, ledger) as (sandbox, executor):
             app = Application(ApiContext(settings, pool, sandbox, executor))
             loops = [

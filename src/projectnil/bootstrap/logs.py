@@ -18,11 +18,11 @@ from projectnil.config import Settings
 log = structlog.get_logger()
 
 _READER_GONE = (errno.EPIPE, errno.EIO)  # a pipe's, a terminal's
-_CONSOLE_STEPS = (
+_CONSOLE_STEPS: list[structlog.typing.Processor] = [
     structlog.processors.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     structlog.dev.ConsoleRenderer(),
-)
+]
 
 
 def configure_logs(settings: Settings, part: str) -> None:
@@ -30,7 +30,7 @@ def configure_logs(settings: Settings, part: str) -> None:
     to_terminal = settings.log_format == "console" or (settings.log_format == "auto" and _is_terminal())
     stream = _Forgiving(sys.stderr)
     structlog.configure(
-        processors=_CONSOLE_STEPS if to_terminal else (),
+        processors=_CONSOLE_STEPS if to_terminal else [],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO) if to_terminal else _JsonLogger,
         logger_factory=lambda *_: _Lines(stream) if to_terminal else stream,
         context_class=partial(dict, part=part),  # type: ignore[arg-type] # whatever makes a dictionary
@@ -57,7 +57,7 @@ class _JsonLogger(structlog.BoundLoggerBase):
     def _write(self, level: str, event: str, fields: dict[str, object]) -> None:
         if "exc_info" in fields:
             structlog.processors.format_exc_info(None, level, fields)
-        fields.update(event=event, **self._context, level=level, timestamp=datetime.now(UTC))
+        fields |= {"event": event, **self._context, "level": level, "timestamp": datetime.now(UTC)}
         stream: _Forgiving = self._logger
         stream.write(_encode(fields) + b"\n")
 

@@ -7,14 +7,13 @@ from typing import Annotated, TypeVar
 import msgspec
 
 from projectnil.domain.errors import InvalidInput
-from projectnil.domain.ids import ID_PATTERN
+from projectnil.domain.ids import parse_id
 
 JOBS_QUEUE = "compilation_jobs"
 RESULTS_QUEUE = "compilation_results"
 
-Message = TypeVar("Message")
+Message = TypeVar("Message", "CompilationJob", "CompilationResult")
 
-Id = Annotated[str, msgspec.Meta(pattern=ID_PATTERN)]
 # What the column can hold.
 Revision = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
 
@@ -22,7 +21,7 @@ Revision = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
 class CompilationJob(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A message of `compilation_jobs`. Extra fields are ignored. revision is None from a sender that has none."""
 
-    function_id: Id
+    function_id: str
     language: str
     source: str
     revision: Revision | None = None
@@ -31,7 +30,7 @@ class CompilationJob(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class CompilationResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A message of `compilation_results`. wasm_binary is base64 (RFC 4648, section 4), None on failure."""
 
-    function_id: Id
+    function_id: str
     success: bool
     wasm_binary: str | None = None
     error: str | None = None
@@ -85,6 +84,10 @@ def result_message(job: CompilationJob, outcome: Compiled | Rejected) -> Compila
 
 def _decode(message: bytes | str, shape: type[Message]) -> Message:
     try:
-        return msgspec.json.decode(message, type=shape)
+        decoded = msgspec.json.decode(message, type=shape)
     except msgspec.MsgspecError as error:
         raise InvalidInput(f"not a message of this queue: {error}") from None
+    function_id = parse_id(decoded.function_id)
+    if function_id is None:
+        raise InvalidInput("not a message of this queue: its functionId is not a UUID")
+    return msgspec.structs.replace(decoded, function_id=function_id)

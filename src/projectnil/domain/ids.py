@@ -15,12 +15,11 @@ FunctionId = NewType("FunctionId", str)
 ExecutionId = NewType("ExecutionId", str)
 NodeId = NewType("NodeId", str)
 
-ID_PATTERN = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
-_is_id = re.compile(ID_PATTERN[:-1] + r"\Z").match
+_is_id = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").fullmatch
 
 
 def new_execution_id() -> ExecutionId:
-    """A fresh id, greater than every id this process made before."""
+    """A fresh id. Within a millisecond ids are not ordered by age."""
     return ExecutionId(str(uuid7()))
 
 
@@ -30,7 +29,8 @@ def new_node_id() -> NodeId:
 
 
 def parse_id(text: str) -> str | None:
-    """Read a UUID in its canonical 36-character form (8-4-4-4-12 hexadecimal digits); None for anything else."""
+    """An id from a UUID in its 36-character form (8-4-4-4-12 hexadecimal digits, of either case); None for anything
+    else."""
     lowered = text.lower()
     return lowered if _is_id(lowered) else None
 

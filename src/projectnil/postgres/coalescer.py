@@ -20,7 +20,7 @@ _MOST_BYTES = 8 * 1024 * 1024
 _TRIES_AFTER_DEADLOCK = 5
 # A write that takes longer is stuck.
 _STUCK_AFTER_S = 0.25
-_MOST_WRITERS = 4
+MOST_WRITERS = 4
 
 
 class Coalescer(Generic[Row, Answer]):
@@ -48,7 +48,7 @@ class Coalescer(Generic[Row, Answer]):
         return await future
 
     def _write_soon(self) -> None:
-        if self._waiting and self._writer is None and len(self._writers) < _MOST_WRITERS:
+        if self._waiting and self._writer is None and len(self._writers) < MOST_WRITERS:
             writer = self._writer = object()
             self._writers[writer] = asyncio.create_task(self._write_until_empty(writer))
 

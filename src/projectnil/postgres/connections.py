@@ -48,8 +48,12 @@ async def connect(database_url: str) -> Connection:
         raise PlatformUnavailable(f"cannot connect to Postgres: {error or type(error).__name__}") from error
 
 
-async def open_pool(database_url: str, connections: int) -> Pool:
-    """A pool of at most `connections` connections, one of them open. Raises PlatformUnavailable."""
+async def open_pool(database_url: str, connections: int, *, plans_once: bool = False) -> Pool:
+    """A pool of at most `connections` connections, one of them open. Raises PlatformUnavailable.
+
+    plans_once: for statements whose plan is the same for all arguments. Left to itself, Postgres plans a statement anew
+    each time when it takes an array for longer than it is.
+    """
     try:
         return await asyncpg.create_pool(
             database_url,
@@ -58,16 +62,16 @@ async def open_pool(database_url: str, connections: int) -> Pool:
             timeout=_CONNECT_TIMEOUT_S,
             command_timeout=STATEMENT_TIMEOUT_S,
             connection_class=_PooledConnection,
-            server_settings=_POOL_SESSION,
+            server_settings={**_POOL_SESSION, "plan_cache_mode": "force_generic_plan" if plans_once else "auto"},
         )
     except (*CONNECTION_ERRORS, ANY_ERROR, ValueError) as error:
         raise PlatformUnavailable(f"cannot connect to Postgres: {error or type(error).__name__}") from error
 
 
 @asynccontextmanager
-async def opened_pool(database_url: str, connections: int) -> AsyncIterator[Pool]:
+async def opened_pool(database_url: str, connections: int, *, plans_once: bool = False) -> AsyncIterator[Pool]:
     """As `open_pool`, closed when the block ends; connections that are still in use are not waited for long."""
-    pool = await open_pool(database_url, connections)
+    pool = await open_pool(database_url, connections, plans_once=plans_once)
     try:
         yield pool
     finally:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import msgspec
-from wasmtime import Config, Engine, FuncType, Global, InstancePre, Linker, Store, TrapCode
+from wasmtime import Config, Engine, FuncType, InstancePre, Linker, TrapCode
 from wasmtime import _bindings as c
 from wasmtime._ffi import dll
 
@@ -98,7 +98,6 @@ _argument_0 = ctypes.c_uint32.from_address(_VALUES)
 _argument_1 = ctypes.c_uint32.from_address(_VALUES + _VALUE_BYTES)
 
 _WASMTIME_EXTERN_MEMORY = 3
-_FOUR_BYTE_KINDS = (0, 2)  # WASMTIME_I32, WASMTIME_F32 in wasmtime/val.h
 _UNREACHABLE = TrapCode.UNREACHABLE.value
 
 
@@ -227,13 +226,6 @@ def use_instance_pool(config: Config, settings: Mapping[str, int]) -> None:
         _declare_quick(f"wasmtime_pooling_allocation_config_{name}_set", None, _pointer, _size)(pool, value)
     _pool_use(_address_of(config.ptr()), pool)
     _pool_delete(pool)
-
-
-def global_bits(store: Store, variable: Global) -> bytes:
-    """The value of a global that holds a number, little-endian, bit for bit: 4 bytes of an i32 or f32, else 8."""
-    value = c.wasmtime_val_t()
-    c.wasmtime_global_get(store._context(), ctypes.byref(variable._global), ctypes.byref(value))
-    return bytes(value.of)[: 4 if int(value.kind) in _FOUR_BYTE_KINDS else 8]
 
 
 def prepared_address(prepared: InstancePre) -> Address:

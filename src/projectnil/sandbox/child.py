@@ -26,7 +26,8 @@ from projectnil.sandbox.protocol import (
 )
 
 START_TIMEOUT_S = 20.0
-# Replies are UTF-8 and capped by the limits; machine code is some ten times its module.
+# Replies are UTF-8 and capped by the limits; machine code is some ten times its module, and a snapshot at the most the
+# module with 16 MiB of memory.
 _MOST_CODE_BYTES = 512 * MIB
 _SPARE_REPLY_BYTES = MIB
 
@@ -270,6 +271,6 @@ def _fail(future: "asyncio.Future[Reply]", error: Exception) -> None:
 
 
 def _most_reply_bytes(role: Role, limits: Limits) -> int:
-    if role is Role.TRANSLATOR:
+    if role in (Role.TRANSLATOR, Role.SNAPSHOTTER):
         return _MOST_CODE_BYTES
     return limits.output_bytes + limits.log_bytes + _SPARE_REPLY_BYTES

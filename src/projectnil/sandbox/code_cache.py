@@ -18,17 +18,21 @@ from projectnil.domain.errors import PlatformUnavailable
 from projectnil.domain.functions import ModuleSha256
 from projectnil.sandbox.fingerprint import engine_fingerprint
 
-# A file is touched when a process first uses it, so what was not touched for so long belongs to nobody any more.
+# A file is touched when a process first uses it. One that a process has used for longer is made again if need be.
 UNUSED_S = 30 * 24 * 3600
 _UNFINISHED_S = 3600
 _UNFINISHED = "unfinished-"
+# Changes with what a snapshot is: how it is made, and what a start section may not call.
+_SNAPSHOT_VERSION = 1
 _BLOCK_BYTES = 4096
 _NO_DATA = bytes(_BLOCK_BYTES)
 
 
 class ModuleFile(msgspec.Struct, frozen=True):
-    """A module that can run. sha256: of the module as its author gave it. code_path: machine code for this engine and
-    CPU. wasm_path: what the code was made from. is_snapshot: it begins after its start section."""
+    """A module that can run. code_path: machine code for this engine and CPU. wasm_path: what that was made from.
+
+    is_snapshot: it begins after its start section. sha256: of the module that it is, or is a snapshot of.
+    """
 
     sha256: ModuleSha256
     code_path: str
@@ -64,10 +68,12 @@ class CodeCache:
         """The snapshot of a module, else the module."""
         for is_snapshot in (True, False):
             file = self._file(sha256, is_snapshot)
-            if _is_ours(file.code_path) and _is_ours(file.wasm_path):
-                os.utime(file.code_path)
-                os.utime(file.wasm_path)
-                return file
+            # Another process may be removing it.
+            with contextlib.suppress(FileNotFoundError):
+                if _is_ours(file.code_path) and _is_ours(file.wasm_path):
+                    os.utime(file.code_path)
+                    os.utime(file.wasm_path)
+                    return file
         return None
 
     def store(self, sha256: ModuleSha256, wasm: bytes, code: bytes, *, is_snapshot: bool = False) -> ModuleFile:
@@ -84,7 +90,9 @@ class CodeCache:
         Path(file.code_path).unlink(missing_ok=True)
 
     def _file(self, sha256: ModuleSha256, is_snapshot: bool) -> ModuleFile:
-        stem = f"{sha256}-{engine_fingerprint()}" + (f"-started-{self._memory_bytes}" if is_snapshot else "")
+        stem = f"{sha256}-{engine_fingerprint()}" + (
+            f"-started{_SNAPSHOT_VERSION}-{self._memory_bytes}" if is_snapshot else ""
+        )
         path = str(self._directory / stem)
         return ModuleFile(sha256, f"{path}.code", f"{path}.wasm", is_snapshot)
 
@@ -104,6 +112,8 @@ def _write_whole(path: Path, content: bytes) -> None:
     try:
         with os.fdopen(descriptor, "wb") as file:
             _write_with_holes(file, content)
+            file.flush()
+            os.fsync(file.fileno())  # native code that a power cut damaged would pass for whole
         Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)

@@ -22,9 +22,7 @@ from projectnil.sandbox.failure import BrokenModule
 from projectnil.sandbox.fingerprint import ENGINE_SETTINGS, INSTANCE_POOL, TABLE_ELEMENTS, TABLES
 from projectnil.sandbox.imports import HOST_FUNCTIONS, MODULE, function_type, link_host_functions
 from projectnil.sandbox.journal import Journal
-from projectnil.sandbox.protocol import Translated
 from projectnil.sandbox.wasm_format import PAGE_BYTES, table_sizes
-from projectnil.sandbox.wasm_snapshot import with_variables_exported
 
 LOADED_MODULES = 128
 
@@ -52,26 +50,23 @@ class LoadedModule(msgspec.Struct, frozen=True):
     handle_nth: int
 
 
-def create_engine() -> Engine:
+def create_engine(**others: bool) -> Engine:
+    """others: attributes of wasmtime.Config besides ENGINE_SETTINGS, for an engine whose code is not kept."""
     config = Config()
-    for name, value in ENGINE_SETTINGS.items():
+    for name, value in {**ENGINE_SETTINGS, **others}.items():
         setattr(config, name, value)
     use_instance_pool(config, INSTANCE_POOL)
     return Engine(config)
 
 
-def translate(engine: Engine, wasm: bytes) -> Translated:
-    """From a .wasm file's bytes to machine code. Raises BrokenModule when it is not one we can run.
-
-    What is translated is the module with its variables exported, for a snapshot after its start section.
-    """
+def translate(engine: Engine, wasm: bytes) -> bytes:
+    """From a .wasm file's bytes to machine code. Raises BrokenModule when it is not one we can run."""
     if not wasm.startswith(_MAGIC):
         raise BrokenModule("it is not a WebAssembly module: its first four bytes are not 00 61 73 6d")
     try:
         Module.validate(engine, wasm)
     except WasmtimeError as error:
         raise BrokenModule(f"it is not a valid WebAssembly module: {_one_line(error)}") from None
-    wasm = with_variables_exported(wasm)
     try:
         module = Module(engine, wasm)
     except WasmtimeError as error:  # valid, but more than a place in the instance pool can hold
@@ -79,7 +74,7 @@ def translate(engine: Engine, wasm: bytes) -> Translated:
     problem = _problem_of(module)
     if problem is not None:
         raise BrokenModule(problem)
-    return Translated(bytes(module.serialize()), wasm)
+    return bytes(module.serialize())
 
 
 class ModuleShelf:

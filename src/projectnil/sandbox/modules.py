@@ -18,8 +18,10 @@ from projectnil.sandbox.protocol import Invalid, NoSnapshot
 from projectnil.sandbox.translator import TIMEOUT_S, Translator, take_snapshot
 from projectnil.sandbox.wasm_snapshot import has_start_section
 
-# A snapshot costs about a tenth of a second of CPU time, which a function that is hardly ever run does not earn back.
+# A snapshot costs a tenth of a second of CPU time, which a function that is hardly ever run does not earn back.
 SNAPSHOT_AFTER = 10
+# One that could not be made is tried again later; one that turned out unusable is not.
+_TRY_AGAIN_AFTER = 1_000
 _REMEMBERED_REJECTIONS = 1_000
 
 _log = structlog.get_logger()
@@ -35,7 +37,6 @@ class Modules:
         self, directory: Path, limits: Limits, fork_server: ForkServer, *, timeout_s: float = TIMEOUT_S
     ) -> None:
         self._limits = limits
-        self._timeout_s = timeout_s
         self._fork_server = fork_server
         self._cache = CodeCache(directory, limits.memory_bytes)
         self._translator = Translator(fork_server, limits, timeout_s)
@@ -43,7 +44,9 @@ class Modules:
         self._rejected: OrderedDict[ModuleSha256, GuestBrokeAbi] = OrderedDict()
         self._under_way: dict[ModuleSha256, asyncio.Task[Translation]] = {}
         self._until_snapshot: dict[ModuleSha256, int] = {}  # so many uses more
+        self._without_snapshot: set[ModuleSha256] = set()
         self._snapshots: set[asyncio.Task[None]] = set()
+        self._is_closed = False
         self._one_snapshot_at_a_time = asyncio.Lock()
 
     def open(self) -> None:
@@ -51,7 +54,8 @@ class Modules:
         self._cache.open()
 
     async def close(self) -> None:
-        """End the translator and what waits for it."""
+        """End the translator and what waits for it; nothing is made any more."""
+        self._is_closed = True
         tasks = [*self._under_way.values(), *self._snapshots]
         for task in tasks:
             task.cancel()
@@ -70,14 +74,22 @@ class Modules:
             return known
         task = self._under_way.get(sha256)
         if task is None:
+            if self._is_closed:
+                raise PlatformUnavailable("the platform is stopping")
             task = asyncio.create_task(self._translate(sha256, load_wasm), name=f"translate {sha256[:8]}")
             self._under_way[sha256] = task
             task.add_done_callback(lambda done: self._forget_task(sha256, done))
         return await asyncio.shield(task)  # one caller that goes away must not take it from the others
 
     def discard(self, module: ModuleFile) -> None:
-        """The machine code turned out to be unusable: have it made again the next time it is wanted."""
-        self._present.pop(module.sha256, None)
+        """The machine code turned out to be unusable: have it made again the next time it is wanted.
+
+        Without its snapshot the module runs as it is from now on.
+        """
+        if module.is_snapshot:
+            self._without_snapshot.add(module.sha256)
+        if self._present.get(module.sha256) == module:
+            del self._present[module.sha256]
         self._cache.remove(module)
 
     def _forget_task(self, sha256: ModuleSha256, task: "asyncio.Task[Translation]") -> None:
@@ -93,7 +105,7 @@ class Modules:
 
     def _keep(self, file: ModuleFile) -> None:
         self._present[file.sha256] = file
-        if not file.is_snapshot:
+        if not file.is_snapshot and file.sha256 not in self._without_snapshot:
             self._until_snapshot[file.sha256] = SNAPSHOT_AFTER
 
     async def _translate(self, sha256: ModuleSha256, load_wasm: LoadWasm) -> Translation:
@@ -103,7 +115,7 @@ class Modules:
         reply = await self._translator.translate(wasm)
         if isinstance(reply, Invalid):
             return self._reject(sha256, GuestBrokeAbi(reply.problem))
-        file = await asyncio.to_thread(self._cache.store, sha256, reply.wasm, reply.code)
+        file = await asyncio.to_thread(self._cache.store, sha256, wasm, reply.code)
         self._keep(file)
         _log.info("module.translated", sha256=sha256, wasmBytes=len(wasm), codeBytes=len(reply.code))
         return file
@@ -118,7 +130,7 @@ class Modules:
 
     def _count_use(self, file: ModuleFile) -> None:
         left = self._until_snapshot[file.sha256] = self._until_snapshot[file.sha256] - 1
-        if left > 0:
+        if left > 0 or self._is_closed:
             return
         del self._until_snapshot[file.sha256]
         task = asyncio.create_task(self._replace_by_snapshot(file), name=f"snapshot {file.sha256[:8]}")
@@ -127,26 +139,32 @@ class Modules:
 
     async def _replace_by_snapshot(self, file: ModuleFile) -> None:
         try:
-            if not await asyncio.to_thread(_begins_with_a_start_section, file):
-                return
             async with self._one_snapshot_at_a_time:
-                outcome = await self._make_snapshot(file)
-        except (PlatformUnavailable, OSError) as error:
-            outcome = NoSnapshot(str(error))
+                outcome = await self._snapshot_of(file)
+        except (PlatformUnavailable, OSError, IndexError) as error:
+            self._until_snapshot[file.sha256] = _TRY_AGAIN_AFTER
+            _log.warning("module.snapshot_failed", sha256=file.sha256, error=str(error))
+            return
         if isinstance(outcome, NoSnapshot):
             _log.info("module.kept_as_it_is", sha256=file.sha256, reason=outcome.reason)
-        elif self._present.get(file.sha256) is file:
+        elif outcome is not None and self._present.get(file.sha256) is file:
             self._present[file.sha256] = outcome
 
-    async def _make_snapshot(self, file: ModuleFile) -> ModuleFile | NoSnapshot:
-        snapshot = await take_snapshot(self._fork_server, self._limits, file, self._timeout_s)
+    async def _snapshot_of(self, file: ModuleFile) -> ModuleFile | NoSnapshot | None:
+        """None when the module needs none."""
+        if not await asyncio.to_thread(_begins_with_a_start_section, file):
+            return None
+        found = self._cache.find(file.sha256)
+        if found is not None and found.is_snapshot:
+            return found  # another process was faster
+        snapshot = await take_snapshot(self._fork_server, self._limits, file)
         if isinstance(snapshot, NoSnapshot):
             return snapshot
         reply = await self._translator.translate(snapshot.wasm)
         if isinstance(reply, Invalid):
             return NoSnapshot(f"its snapshot cannot run here: {reply.problem}")
-        stored = await asyncio.to_thread(self._cache.store, file.sha256, reply.wasm, reply.code, is_snapshot=True)
-        _log.info("module.snapshot_taken", sha256=file.sha256, wasmBytes=len(reply.wasm), codeBytes=len(reply.code))
+        stored = await asyncio.to_thread(self._cache.store, file.sha256, snapshot.wasm, reply.code, is_snapshot=True)
+        _log.info("module.snapshot_taken", sha256=file.sha256, wasmBytes=len(snapshot.wasm), codeBytes=len(reply.code))
         return stored
 
 

@@ -203,7 +203,7 @@ class SandboxPool:
             case Completed() | Failed():
                 return reply
             case CannotRun(problem, code_is_bad):
-                if code_is_bad:
+                if code_is_bad or module.is_snapshot:
                     self._modules.discard(module)
                 raise PlatformUnavailable(f"the sandbox could not run the module: {problem}")
             case _:

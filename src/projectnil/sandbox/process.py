@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from time import monotonic
+from time import monotonic, sleep
 from typing import NoReturn
 
 from wasmtime import Engine
@@ -44,6 +44,7 @@ from projectnil.sandbox.protocol import (
     Snapshot,
     TakeSnapshot,
     Translate,
+    Translated,
     decode_request,
     encode_frame,
     take_frames,
@@ -57,6 +58,8 @@ _HELD_S = 0.0003
 _HELD_BYTES = 65_536
 # A guest that runs longer gives way to others, and takes its process with it when it ends.
 TIRED_S = 0.05
+# The kernel changes the priority of one group in a tenth of a second.
+_TRIES_TO_GIVE_WAY = 40
 
 
 class _Closed(Exception):
@@ -127,7 +130,10 @@ class _Connection:
 
     def give_way_for_good(self) -> None:
         """Nobody waits for what this process does."""
-        self._give_way_to_others()
+        for _ in range(_TRIES_TO_GIVE_WAY):
+            if self._give_way_to_others():
+                return
+            sleep(0.05)
 
     def send_last(self, reply: Reply) -> None:
         """For the clock's thread, which then ends the process."""
@@ -196,7 +202,8 @@ def _answerer(role: Role, limits: Limits, connection: _Connection) -> Callable[[
             return lambda request: _translate(engine, request)
         case Role.SNAPSHOTTER:
             connection.give_way_for_good()
-            engine = create_engine()
+            # Wasmtime would put what a memory begins with into a file in memory, and nobody here may write one.
+            engine = create_engine(memory_init_cow=False)
             return lambda request: _take_snapshot(engine, limits, request)
 
 
@@ -220,7 +227,7 @@ def _translate(engine: Engine, request: Request) -> Reply:
     if not isinstance(request, Translate):
         raise TypeError(f"a translator only translates, and was asked to {type(request).__name__}")
     try:
-        return translate(engine, request.wasm)
+        return Translated(translate(engine, request.wasm))
     except BrokenModule as failure:
         return Invalid(failure.problem)
 
@@ -229,6 +236,6 @@ def _take_snapshot(engine: Engine, limits: Limits, request: Request) -> Reply:
     if not isinstance(request, TakeSnapshot):
         raise TypeError(f"a snapshotter only takes snapshots, and was asked to {type(request).__name__}")
     try:
-        return Snapshot(take_snapshot(engine, limits, request.code_path, request.wasm_path))
+        return Snapshot(take_snapshot(engine, limits, request.wasm_path))
     except NotSafe as reason:
         return NoSnapshot(str(reason))

@@ -53,7 +53,6 @@ class Translate(msgspec.Struct, frozen=True, tag=True):
 
 
 class TakeSnapshot(msgspec.Struct, frozen=True, tag=True):
-    code_path: str
     wasm_path: str
 
 
@@ -64,11 +63,9 @@ class Ready(msgspec.Struct, frozen=True, tag=True):
 
 
 class Translated(msgspec.Struct, frozen=True, tag=True):
-    """code: a file for `deserialize_file` of the engine with this platform's fingerprint. wasm: the module it was made
-    from, which does what the one that was sent does, but has more exports."""
+    """code: a file for `deserialize_file` of the engine with this platform's fingerprint."""
 
     code: bytes
-    wasm: bytes
 
 
 class Invalid(msgspec.Struct, frozen=True, tag=True):

@@ -61,21 +61,22 @@ class Translator:
             await _end(process)
 
 
-async def take_snapshot(
-    fork_server: ForkServer, limits: Limits, file: ModuleFile, timeout_s: float = TIMEOUT_S
-) -> Snapshot | NoSnapshot:
-    """In a process of its own, which may never meet another module. Raises PlatformUnavailable."""
+async def take_snapshot(fork_server: ForkServer, limits: Limits, file: ModuleFile) -> Snapshot | NoSnapshot:
+    """In a process of its own, which never meets another module.
+
+    A start section may take as long here as an execution. Raises PlatformUnavailable when it could not be told.
+    """
     process = await SandboxProcess.start(fork_server, Role.SNAPSHOTTER, limits, lambda _: None)
     try:
-        reply = await process.ask(TakeSnapshot(file.code_path, file.wasm_path), timeout_s)
-    except ProcessOverdue:
-        return NoSnapshot(f"its start section took longer than {timeout_s:g} s")
-    except (ProcessLost, NotBegun):
-        return NoSnapshot("the process that ran its start section was lost")
+        reply = await process.ask(TakeSnapshot(file.wasm_path), limits.execution_timeout_s)
+    except (ProcessLost, NotBegun) as error:
+        # Its own fault or not: on a busy machine this process gets what others leave.
+        problem = "it was not ready in time" if isinstance(error, ProcessOverdue) else "its process was lost"
+        raise PlatformUnavailable(problem) from error
     finally:
         await _end(process)
     if not isinstance(reply, Snapshot | NoSnapshot):
-        return NoSnapshot("the process that ran its start section gave an answer of the wrong kind")
+        raise PlatformUnavailable("its process gave an answer of the wrong kind")
     return reply
 
 

@@ -12,9 +12,7 @@ HEADER_BYTES = 8  # magic and version: 4 bytes each
 END = 0x0B
 
 
-class Kind(IntEnum):
-    """Of a section."""
-
+class SectionId(IntEnum):
     IMPORT = 2
     TABLE = 4
     MEMORY = 5
@@ -28,6 +26,7 @@ class Kind(IntEnum):
 
 _ONE_LEB = frozenset((0x02, 0x03, 0x04, 0x0C, 0x0D, 0x10, 0x12, *range(0x20, 0x27), 0x3F, 0x40, 0x41, 0x42, 0xD0, 0xD2))
 _TWO_LEBS = frozenset((0x11, 0x13, *range(0x28, 0x3F)))
+_LONG_REFERENCES = (0x63, 0x64)
 _BULK_LEBS = {8: 2, 9: 1, 10: 2, 11: 1, 12: 2, 13: 1, 14: 2, 15: 1, 16: 1, 17: 1}
 
 
@@ -58,20 +57,21 @@ class Reader:
 
 def table_sizes(wasm: bytes) -> list[int]:
     """How many elements each of the module's own tables has at the start."""
-    tables = section(wasm, Kind.TABLE)
+    tables = section(wasm, SectionId.TABLE)
     if tables is None:
         return []
     return [_table_size(tables) for _ in range(tables.leb())]
 
 
 def _table_size(reader: Reader) -> int:
-    if reader.byte() == 0x40:  # a table with an initial value: 0x40 0x00 tabletype expr; only null can follow here
+    has_initial_value = value_type(reader) == 0x40  # then: 0x40 0x00 tabletype expr; only null can follow here
+    if has_initial_value:
         reader.byte()
-        reader.byte()
-        size = _limits_minimum(reader)
+        value_type(reader)
+    size = _limits_minimum(reader)
+    if has_initial_value:
         skip_expression(reader)
-        return size
-    return _limits_minimum(reader)
+    return size
 
 
 def _limits_minimum(reader: Reader) -> int:
@@ -82,29 +82,29 @@ def _limits_minimum(reader: Reader) -> int:
 
 
 def sections(wasm: bytes) -> Iterator[tuple[int, Reader, int]]:
-    """In order: the kind, a reader at the start of the content, and where the content ends."""
+    """In order: the id, a reader at the start of the content, and where the content ends."""
     reader = Reader(wasm, HEADER_BYTES)
     while reader.at < len(wasm):
-        kind = reader.byte()
+        section_id = reader.byte()
         size = reader.leb()
         end = reader.at + size
-        yield kind, Reader(wasm, reader.at), end
+        yield section_id, Reader(wasm, reader.at), end
         reader.at = end
 
 
-def section(wasm: bytes, wanted: Kind) -> Reader | None:
-    """At the start of the content of the only section of its kind; None when there is none."""
-    return next((reader for kind, reader, _ in sections(wasm) if kind == wanted), None)
+def section(wasm: bytes, wanted: SectionId) -> Reader | None:
+    """At the start of the content of the only section with this id; None when there is none."""
+    return next((reader for section_id, reader, _ in sections(wasm) if section_id == wanted), None)
 
 
-def content(wasm: bytes, wanted: Kind) -> bytes | None:
-    """Of the only section of its kind; None when there is none."""
-    return next((wasm[reader.at : end] for kind, reader, end in sections(wasm) if kind == wanted), None)
+def content(wasm: bytes, wanted: SectionId) -> bytes | None:
+    """Of the only section with this id; None when there is none."""
+    return next((wasm[reader.at : end] for section_id, reader, end in sections(wasm) if section_id == wanted), None)
 
 
 def bodies(wasm: bytes) -> Iterator[tuple[Reader, int]]:
     """Of each function: a reader at its first instruction, and where its last one ends."""
-    code = section(wasm, Kind.CODE)
+    code = section(wasm, SectionId.CODE)
     if code is None:
         return
     for _ in range(code.leb()):
@@ -118,7 +118,15 @@ def bodies(wasm: bytes) -> Iterator[tuple[Reader, int]]:
 def _skip_locals(reader: Reader) -> None:
     for _ in range(reader.leb()):
         reader.leb()
-        reader.byte()  # the value type: one byte, since typed references are off
+        value_type(reader)
+
+
+def value_type(reader: Reader) -> int:
+    """Its first byte; a reference written the long way has the type of what it refers to after that."""
+    kind = reader.byte()
+    if kind in _LONG_REFERENCES:
+        reader.leb()
+    return kind
 
 
 def skip_expression(reader: Reader) -> None:
@@ -140,7 +148,8 @@ def skip_immediates(reader: Reader, opcode: int) -> None:
     elif opcode == 0x0E:  # br_table: a vector of labels, then the default
         reader.skip_lebs(reader.leb() + 1)
     elif opcode == 0x1C:  # select with types
-        reader.skip_lebs(reader.leb())
+        for _ in range(reader.leb()):
+            value_type(reader)
     elif opcode == PREFIX_FC:
         reader.skip_lebs(_BULK_LEBS.get(reader.leb(), 0))
     elif opcode == 0xFD:
