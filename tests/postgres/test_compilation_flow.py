@@ -131,17 +131,7 @@ async def test_a_source_that_keeps_killing_its_compiler_is_answered_and_not_trie
 @pytest.mark.parametrize("revision", [99_999_999_999, 0, -1])
 async def test_a_revision_that_no_row_can_have_does_not_stop_the_queues(pool: Pool, revision: int) -> None:
     function = await registration.register(pool, new())
-    message = {"functionId": function.id, "revision": revision}
-    job = json.dumps({**message, "language": "assemblyscript", "source": "s"})
-    await pool.execute("SELECT pgmq.send('compilation_jobs', $1::jsonb)", job)
-    result = json.dumps({**message, "success": True, "wasmBinary": "AA=="})
-    await pool.execute("SELECT pgmq.send('compilation_results', $1::jsonb)", result)
-    assert await apply_one(pool) == results.Applied(None, None)
-    assert await compile_one(pool)
-    assert await compile_one(pool)
-    await apply_one(pool)
-    assert await status(pool, function) is FunctionStatus.READY
-    assert await lengths(pool) == (0, 0)
+    await assert_both_queues_go_on(pool, function, {"functionId": function.id, "revision": revision})
 
 
 async def test_another_compilers_capital_ids_count(pool: Pool) -> None:
@@ -154,8 +144,13 @@ async def test_another_compilers_capital_ids_count(pool: Pool) -> None:
 @pytest.mark.parametrize("identifier", ["{}\n", "{}0", " {}", "x"])
 async def test_an_id_that_is_none_does_not_stop_the_queues(pool: Pool, identifier: str) -> None:
     function = await registration.register(pool, new())
-    message = {"functionId": identifier.format(function.id), "language": "assemblyscript", "source": "s"}
-    await pool.execute("SELECT pgmq.send('compilation_jobs', $1::jsonb)", json.dumps(message))
+    await assert_both_queues_go_on(pool, function, {"functionId": identifier.format(function.id)})
+
+
+async def assert_both_queues_go_on(pool: Pool, function: Function, message: dict[str, Any]) -> None:
+    """A job and a result that begin like `message` are put aside, and the function becomes READY."""
+    job = json.dumps({**message, "language": "assemblyscript", "source": "s"})
+    await pool.execute("SELECT pgmq.send('compilation_jobs', $1::jsonb)", job)
     result = json.dumps({**message, "success": True, "wasmBinary": "AA=="})
     await pool.execute("SELECT pgmq.send('compilation_results', $1::jsonb)", result)
     assert await apply_one(pool) == results.Applied(None, None)

@@ -152,7 +152,6 @@ def _response(request: Request, kind: Kind, detail: str, headers: Mapping[str, s
 
 
 def _problem(kind: Kind, detail: str, instance: str, identifier: str, error: Exception | None = None) -> Problem:
-    execution_id = getattr(error, "execution_id", None)
     return Problem(
         type=f"/docs#{kind.name}",
         title=kind.title,
@@ -165,5 +164,5 @@ def _problem(kind: Kind, detail: str, instance: str, identifier: str, error: Exc
         request_id=identifier,
         field=getattr(error, "field", None),
         supported=getattr(error, "supported", None),
-        execution_id=execution_id,
+        execution_id=getattr(error, "execution_id", None),
     )

@@ -225,8 +225,8 @@ def _finished(execution_id: ExecutionId, outcome: Outcome) -> FinishedExecution:
 
 
 def _log_finished(started: _Started, finished: FinishedExecution) -> None:
-    execution_id, function_id = started.id, started.function_id
     if finished.status is ExecutionStatus.COMPLETED:
-        log.info("execution.completed", executionId=execution_id, functionId=function_id)
+        log.info("execution.completed", executionId=started.id, functionId=started.function_id)
     else:
-        log.info("execution.failed", executionId=execution_id, functionId=function_id, error=finished.error_message)
+        message = finished.error_message
+        log.info("execution.failed", executionId=started.id, functionId=started.function_id, error=message)

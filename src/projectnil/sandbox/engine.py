@@ -64,13 +64,9 @@ def translate(engine: Engine, wasm: bytes) -> bytes:
     if not wasm.startswith(_MAGIC):
         raise BrokenModule("it is not a WebAssembly module: its first four bytes are not 00 61 73 6d")
     try:
-        Module.validate(engine, wasm)
-    except WasmtimeError as error:
-        raise BrokenModule(f"it is not a valid WebAssembly module: {_one_line(error)}") from None
-    try:
         module = Module(engine, wasm)
-    except WasmtimeError as error:  # valid, but more than a place in the instance pool can hold
-        raise BrokenModule(_table_problem(wasm) or f"it is too large to run here: {_one_line(error)}") from None
+    except WasmtimeError as error:
+        raise BrokenModule(_why_refused(engine, wasm, error)) from None
     problem = _problem_of(module)
     if problem is not None:
         raise BrokenModule(problem)
@@ -122,6 +118,15 @@ class ModuleShelf:
 def _initial_memory_bytes(exports: list[ExportType]) -> int:
     memories = [export.type for export in exports if isinstance(export.type, MemoryType)]
     return max(memory.limits.min for memory in memories) * PAGE_BYTES
+
+
+def _why_refused(engine: Engine, wasm: bytes, error: WasmtimeError) -> str:
+    try:
+        Module.validate(engine, wasm)
+    except WasmtimeError as invalid:
+        return f"it is not a valid WebAssembly module: {_one_line(invalid)}"
+    # Valid, but more than a place in the instance pool can hold.
+    return _table_problem(wasm) or f"it is too large to run here: {_one_line(error)}"
 
 
 def _problem_of(module: Module) -> str | None:

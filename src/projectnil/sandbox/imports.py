@@ -8,6 +8,7 @@ import ctypes
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TypeAlias
 
 from wasmtime import FuncType, Linker, ValType
@@ -32,7 +33,23 @@ def link_host_functions(linker: Linker, current: Callable[[], Journal]) -> list[
 
     Returns what must live as long as the linker's instances.
     """
-    return [_link(linker, name, signature, body, current) for name, (signature, body) in HOST_FUNCTIONS.items()]
+    return [
+        _link(linker, name, signature, lambda call, body=body: body(current(), call))  # type: ignore[misc]
+        for name, (signature, body) in HOST_FUNCTIONS.items()
+    ]
+
+
+def link_refusals(linker: Linker, called: list[str]) -> list[object]:
+    """Define them so that a call of any ends the guest, and adds the function's name to `called`.
+
+    Returns what must live as long as a guest can call.
+    """
+
+    def refuse(name: str, _call: Caller) -> GoesOn:
+        called.append(name)
+        return False
+
+    return [_link(linker, name, signature, partial(refuse, name)) for name, (signature, _) in HOST_FUNCTIONS.items()]
 
 
 def function_type(signature: str) -> FuncType:
@@ -41,8 +58,8 @@ def function_type(signature: str) -> FuncType:
     return FuncType([_TYPES[letter]() for letter in parameters], [_TYPES[letter]() for letter in results])
 
 
-def _link(linker: Linker, name: str, signature: str, body: HostFunction, current: Callable[[], Journal]) -> object:
-    return define_function(linker, MODULE, name, function_type(signature), lambda call: body(current(), call))
+def _link(linker: Linker, name: str, signature: str, body: Callable[[Caller], GoesOn]) -> object:
+    return define_function(linker, MODULE, name, function_type(signature), body)
 
 
 def _abort(journal: Journal, call: Caller) -> GoesOn:

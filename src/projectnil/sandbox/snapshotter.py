@@ -4,20 +4,18 @@ A start section may call nothing of the platform: what it computes then is the s
 """
 
 import ctypes
-from functools import partial
 from pathlib import Path
 
 from wasmtime import Engine, Global, Instance, Linker, Memory, Module, Store, Trap, WasmtimeError
 from wasmtime import _bindings as c
 
 from projectnil.domain.limits import MIB, Limits
-from projectnil.sandbox.capi import Caller, define_function
 from projectnil.sandbox.fingerprint import TABLE_ELEMENTS, TABLES
-from projectnil.sandbox.imports import HOST_FUNCTIONS, MODULE, function_type
+from projectnil.sandbox.imports import link_refusals
 from projectnil.sandbox.wasm_snapshot import NotSafe, after_start, check_snapshot_is_safe, with_globals_exported
 
 # Up to here Wasmtime maps what a memory begins with; what is larger it copies for each instance, zeros included.
-MOST_MEMORY_BYTES = 16 * MIB
+_MOST_MEMORY_BYTES = 16 * MIB
 _FOUR_BYTE_KINDS = (0, 2)  # WASMTIME_I32, WASMTIME_F32 in wasmtime/val.h
 
 
@@ -37,8 +35,8 @@ def take_snapshot(engine: Engine, limits: Limits, wasm_path: str) -> bytes:
     # The machine code made here is for this process alone.
     exports = _start(engine, store, Module(engine, readable)).exports(store)
     memory = exports["memory"]
-    if not isinstance(memory, Memory) or memory.data_len(store) > MOST_MEMORY_BYTES:
-        raise NotSafe(f"its start section leaves more than {MOST_MEMORY_BYTES // MIB} MiB of memory")
+    if not isinstance(memory, Memory) or memory.data_len(store) > _MOST_MEMORY_BYTES:
+        raise NotSafe(f"its start section leaves more than {_MOST_MEMORY_BYTES // MIB} MiB of memory")
     bits = {nth: _bits(store, exports[name]) for nth, name in names.items()}
     return after_start(wasm, bytes(memory.read(store, 0, memory.data_len(store))), bits)
 
@@ -46,21 +44,11 @@ def take_snapshot(engine: Engine, limits: Limits, wasm_path: str) -> bytes:
 def _start(engine: Engine, store: Store, module: Module) -> Instance:
     linker = Linker(engine)
     called: list[str] = []
-    kept_alive = [
-        define_function(linker, MODULE, name, function_type(signature), partial(_refuse, called, name))
-        for name, (signature, _) in HOST_FUNCTIONS.items()
-    ]
+    _kept_alive = link_refusals(linker, called)
     try:
         return linker.instantiate(store, module)
     except (Trap, WasmtimeError) as error:
         raise NotSafe(f"its start section calls {called[0]}" if called else "its start section fails") from error
-    finally:
-        kept_alive.clear()
-
-
-def _refuse(called: list[str], name: str, _call: Caller) -> bool:
-    called.append(name)
-    return False
 
 
 def _bits(store: Store, exported: object) -> bytes:

@@ -5,7 +5,8 @@ that could change its tables has no snapshot. Formats: see wasm_format. Every mo
 functions only, and has a memory of its own.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from itertools import islice
 
 import msgspec
 
@@ -58,10 +59,7 @@ class MutableGlobal(msgspec.Struct, frozen=True):
 
 
 def has_start_section(wasm: bytes) -> bool:
-    return any(
-        section_id == SectionId.START
-        for (section_id, _, _), _ in zip(sections(wasm), range(_MOST_SECTIONS), strict=False)
-    )
+    return any(section_id == SectionId.START for section_id, _, _ in islice(sections(wasm), _MOST_SECTIONS))
 
 
 def check_snapshot_is_safe(wasm: bytes) -> None:
@@ -147,16 +145,15 @@ def _data(memory: bytes) -> bytes:
 
 
 def _mutable_globals(wasm: bytes) -> list[MutableGlobal]:
-    return [each for each, is_mutable in _all_globals(wasm) if is_mutable]
-
-
-def _all_globals(wasm: bytes) -> Iterator[tuple[MutableGlobal, bool]]:
+    found = []
     reader = Reader(content(wasm, SectionId.GLOBAL) or b"\0", 0)
     for nth in range(reader.leb()):
         kind, is_mutable = value_type(reader), reader.byte()
         begins = reader.at
         skip_expression(reader)
-        yield MutableGlobal(nth, kind, begins, reader.at), bool(is_mutable)
+        if is_mutable:
+            found.append(MutableGlobal(nth, kind, begins, reader.at))
+    return found
 
 
 def _constant(kind: int, bits: bytes) -> bytes:
