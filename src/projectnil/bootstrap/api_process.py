@@ -11,7 +11,7 @@ import uvicorn
 
 from projectnil.api.app import Application
 from projectnil.api.context import ApiContext
-from projectnil.bootstrap.connections import UPKEEP_CONNECTIONS
+from projectnil.bootstrap.connections import RECORD_CONNECTIONS, UPKEEP_CONNECTIONS
 from projectnil.bootstrap.http_protocol import http_config
 from projectnil.bootstrap.signals import stop_requested
 from projectnil.config import Settings
@@ -20,7 +20,6 @@ from projectnil.domain.ids import new_node_id
 from projectnil.flows import retention
 from projectnil.flows.execution import Executor
 from projectnil.flows.ledger import Ledger
-from projectnil.postgres.coalescer import MOST_WRITERS
 from projectnil.postgres.connections import Pool, opened_pool
 from projectnil.postgres.migrations.runner import pending_changesets
 from projectnil.sandbox.pool import SandboxPool
@@ -41,7 +40,7 @@ async def run_api(settings: Settings, database_url: str, listener: socket.socket
     """
     async with (
         opened_pool(database_url, settings.database_connections) as pool,
-        opened_pool(database_url, MOST_WRITERS, plans_once=True) as record_pool,
+        opened_pool(database_url, RECORD_CONNECTIONS, plans_once=True) as record_pool,
         opened_pool(database_url, UPKEEP_CONNECTIONS) as upkeep_pool,
     ):
         await _check_schema(pool)

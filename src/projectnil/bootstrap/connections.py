@@ -4,8 +4,10 @@ from projectnil.config import Settings
 from projectnil.postgres.coalescer import MOST_WRITERS
 
 UPKEEP_CONNECTIONS = 2
+# The writers of executions keep theirs while they are busy; one more looks at what a write left whose answer was lost.
+RECORD_CONNECTIONS = MOST_WRITERS + 1
 # Beside the requests': the writes of executions, upkeep, and one that listens.
-API_EXTRA_CONNECTIONS = MOST_WRITERS + UPKEEP_CONNECTIONS + 1
+API_EXTRA_CONNECTIONS = RECORD_CONNECTIONS + UPKEEP_CONNECTIONS + 1
 
 
 def compiler_connections(settings: Settings) -> int:

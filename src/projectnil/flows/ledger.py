@@ -45,8 +45,10 @@ class Ledger:
     """The executions in flight on this node."""
 
     def __init__(self, pool: Pool, upkeep_pool: Pool, node_id: NodeId, lease_s: float) -> None:
-        """pool: for the two writes. upkeep_pool: kept from requests, so that no crowd of them can keep this node from
-        renewing its lease."""
+        """pool: for the two writes, with a connection beside those the writers keep.
+
+        upkeep_pool: kept from requests, so that no crowd of them can keep this node from renewing its lease.
+        """
         self._upkeep_pool = upkeep_pool
         self._node_id = node_id
         self._lease_s = lease_s
