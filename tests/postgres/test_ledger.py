@@ -7,12 +7,14 @@ from contextlib import asynccontextmanager
 import pytest
 import pytest_asyncio
 
+from projectnil.bootstrap.connections import RECORD_CONNECTIONS
 from projectnil.domain.errors import INTERRUPTED, PlatformUnavailable
 from projectnil.domain.executions import ExecutionStatus
 from projectnil.domain.ids import FunctionId, new_execution_id, new_node_id
 from projectnil.flows import ledger as ledger_module
 from projectnil.flows.ledger import Ledger
-from projectnil.postgres.connections import Pool, opened_pool
+from projectnil.postgres.coalescer import _STUCK_AFTER_S, MOST_WRITERS
+from projectnil.postgres.connections import KeptConnections, Pool, opened_pool
 from projectnil.postgres.executions import FinishedExecution, NewExecution
 from tests.support.postgres import make_ready
 
@@ -195,3 +197,56 @@ async def test_executions_without_a_partition_get_one(pool: Pool, ledger: Ledger
     await pool.execute("SELECT drop_execution_partitions(now() + interval '100 days')")
     assert await pool.fetchval("SELECT count(*) FROM pg_inherits WHERE inhparent = 'executions'::regclass") == 0
     assert await ledger.begin(running(function_id)) is not None
+
+
+async def test_a_look_at_what_a_write_left_has_a_connection_while_every_writer_is_stuck(
+    pool: Pool, upkeep_pool: Pool, database_url: str, function_id: FunctionId
+) -> None:
+    async with opened_pool(database_url, RECORD_CONNECTIONS) as record_pool:
+        ledger = Ledger(record_pool, upkeep_pool, new_node_id(), lease_s=60)
+        await ledger.renew_lease()
+        new = running(function_id)
+        await ledger.begin(new)
+        await pool.execute("UPDATE executions SET status = 'COMPLETED', output = '{\"a\": 1}', completed_at = now()")
+        async with asyncio.TaskGroup() as stuck, locked(pool):
+            for writers in range(1, MOST_WRITERS):
+                stuck.create_task(ledger.begin(running(function_id)))
+                await until_waiting(pool, writers)
+            await asyncio.sleep(_STUCK_AFTER_S)  # now another takes over again
+            finishing = asyncio.create_task(ledger.finish(completed(new)))
+            await asyncio.sleep(0)  # it is handed in,
+            await asyncio.sleep(0)  # the last writer has taken it,
+            stuck.create_task(ledger.begin(running(function_id)))  # and gets stuck at the next one
+            async with asyncio.timeout(5):
+                assert await finishing is not None
+            await until_waiting(pool, MOST_WRITERS)
+
+
+async def until_waiting(pool: Pool, inserts: int) -> None:
+    """So many inserts of executions wait for a lock."""
+    async with asyncio.timeout(10):
+        while (
+            await pool.fetchval(
+                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+                " AND query LIKE '%INSERT INTO executions%' AND datname = current_database()"
+            )
+            < inserts
+        ):
+            await asyncio.sleep(0.02)
+
+
+async def test_connections_that_are_kept_at_hand_go_back_one_by_one_as_they_fall_idle(pool: Pool) -> None:
+    kept = KeptConnections(pool)
+    async with kept.acquire(), kept.acquire(), kept.acquire():
+        pass
+    assert in_use(pool) == 3
+    async with asyncio.timeout(5):
+        while in_use(pool) > 1:
+            async with kept.acquire() as conn:  # one of them goes on being used
+                await conn.execute("SELECT 1")
+        while in_use(pool) > 0:
+            await asyncio.sleep(0.02)
+
+
+def in_use(pool: Pool) -> int:
+    return pool.get_size() - pool.get_idle_size()

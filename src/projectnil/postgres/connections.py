@@ -1,6 +1,7 @@
 """Connections to Postgres."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, TypeAlias
@@ -94,8 +95,8 @@ class KeptConnections:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._at_hand: list[PoolConnectionProxy[asyncpg.Record]] = []
-        self._used_at = 0.0
+        # With the time each came back; the last to come is the first to go, so the longest unused are on the left.
+        self._at_hand: deque[tuple[PoolConnectionProxy[asyncpg.Record], float]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._releases: set[asyncio.Task[None]] = set()
 
@@ -108,28 +109,26 @@ class KeptConnections:
         except BaseException:
             await self._pool.release(conn)
             raise
-        self._at_hand.append(conn)
-        self._used_at = asyncio.get_running_loop().time()
-        self._release_later()
+        loop = asyncio.get_running_loop()
+        self._at_hand.append((conn, loop.time()))
+        if self._timer is None:
+            self._timer = loop.call_later(_KEPT_S, self._release_unused)
 
     async def _take(self) -> "PoolConnectionProxy[asyncpg.Record]":
         while self._at_hand:
-            conn = self._at_hand.pop()
+            conn, _ = self._at_hand.pop()
             if not conn.is_closed():
                 return conn
             await self._pool.release(conn)
         return await self._pool.acquire()
 
-    def _release_later(self) -> None:
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(_KEPT_S, self._release_unused)
-
     def _release_unused(self) -> None:
         self._timer = None
-        if asyncio.get_running_loop().time() - self._used_at < _KEPT_S:
-            self._release_later()
-            return
-        while self._at_hand:
-            release = asyncio.ensure_future(self._pool.release(self._at_hand.pop()))
+        loop = asyncio.get_running_loop()
+        while self._at_hand and self._at_hand[0][1] <= loop.time() - _KEPT_S:
+            conn, _ = self._at_hand.popleft()
+            release = asyncio.ensure_future(self._pool.release(conn))
             self._releases.add(release)
             release.add_done_callback(self._releases.discard)
+        if self._at_hand:
+            self._timer = loop.call_at(self._at_hand[0][1] + _KEPT_S, self._release_unused)
