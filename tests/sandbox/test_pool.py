@@ -118,11 +118,11 @@ async def test_nothing_of_a_guest_is_left_to_those_after_it(make_pool: MakePool)
 
 
 async def test_a_guest_that_fails_leaves_nothing_behind_for_the_next(make_pool: MakePool) -> None:
-    pool = await make_pool()
+    pool = await make_pool(idle_s=0.1)
     for name in ("trap", "abort_with_message", "infinite_loop", "memory_bomb", "stack_overflow"):
         assert isinstance(await execute(pool, case_module(name)), Failed)
         assert await execute(pool, ECHO, b"[1]") == Completed(b"[1]", logs="")
-    assert pool.status().processes == 1
+    await until_processes(pool, 1)
 
 
 async def test_inputs_and_outputs_of_megabytes_pass(make_pool: MakePool) -> None:

@@ -1,7 +1,10 @@
 import asyncio
+import os
+import signal
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from structlog.testing import capture_logs
 
 from projectnil.domain.errors import PlatformUnavailable
@@ -17,6 +20,9 @@ from projectnil.sandbox.translator import take_snapshot
 from projectnil.sandbox.wasm_format import SectionId, section
 from tests.sandbox.guests import CASES, LIMITS, MakePool, case_module, execute, translated, wat
 from tests.support.asc import compile_fresh
+
+# A snapshot is made with what time other processes leave.
+PATIENT = structs.replace(LIMITS, execution_timeout_s=10.0)
 
 ABI = """
   (global $top (mut i32) (i32.const 4096))
@@ -113,7 +119,7 @@ def starter(start: str, *fields: str, handle: str = "(local.get 0)") -> bytes:
 
 
 async def test_a_snapshot_begins_with_all_that_the_start_section_left(make_pool: MakePool) -> None:
-    pool, wasm = await make_pool(), wat(STARTER)
+    pool, wasm = await make_pool(PATIENT), wat(STARTER)
     assert await execute(pool, wasm, b"[1]") == Completed(b"[1]", "")
     file = await until_replaced(pool, wasm)
     assert section(Path(file.wasm_path).read_bytes(), SectionId.START) is None
@@ -182,7 +188,7 @@ async def test_an_instruction_written_in_more_bytes_than_needed_is_seen_too(
     disguised = plain.replace(bytes.fromhex("fc090001"), bytes.fromhex("fc890000"))
     assert disguised != plain
     file = await translated(tmp_path / "modules", fork_server, disguised)
-    assert await take_snapshot(fork_server, LIMITS, file) == NoSnapshot("it uses data.drop")
+    assert await take_snapshot(fork_server, PATIENT, file) == NoSnapshot("it uses data.drop")
 
 
 async def test_a_start_section_that_does_not_end_is_ended(tmp_path: Path, fork_server: ForkServer) -> None:
@@ -200,7 +206,7 @@ async def test_globals_are_told_apart_whatever_a_module_calls_its_own_exports(ma
         '(func $check (export "global+") (if (i32.ne (global.get $b) (i32.const 22)) (then unreachable)))',
         handle="(call $first) (call $check) (local.get 0)",
     )
-    pool = await make_pool()
+    pool = await make_pool(PATIENT)
     await until_replaced(pool, wasm)
     assert await execute(pool, wasm, b"[1]") == Completed(b"[1]", "")
 
@@ -218,12 +224,12 @@ async def test_a_snapshot_may_be_as_large_as_it_says(make_pool: MakePool) -> Non
 async def test_a_start_section_gets_no_more_memory_than_a_guest(tmp_path: Path, fork_server: ForkServer) -> None:
     greedy = starter("(if (i32.eq (memory.grow (i32.const 32)) (i32.const -1)) (then unreachable))")
     file = await translated(tmp_path / "modules", fork_server, greedy)
-    assert await take_snapshot(fork_server, LIMITS, file) == NoSnapshot("its start section fails")
+    assert await take_snapshot(fork_server, PATIENT, file) == NoSnapshot("its start section fails")
     assert isinstance(await take_snapshot(fork_server, Limits(), file), Snapshot)
 
 
 async def test_a_module_that_must_stay_as_it_is_goes_on_running_and_is_not_tried_again(make_pool: MakePool) -> None:
-    pool, wasm = await make_pool(), case_module("log_in_start_section")
+    pool, wasm = await make_pool(PATIENT), case_module("log_in_start_section")
     with capture_logs() as lines:
         async with asyncio.timeout(20):
             while not (kept := [line for line in lines if line["event"] == "module.kept_as_it_is"]):
@@ -235,7 +241,7 @@ async def test_a_module_that_must_stay_as_it_is_goes_on_running_and_is_not_tried
 
 
 async def test_a_module_without_a_start_section_is_left_alone(make_pool: MakePool) -> None:
-    pool = await make_pool()
+    pool = await make_pool(PATIENT)
     with capture_logs() as lines:
         for _ in range(3 * SNAPSHOT_AFTER):
             await execute(pool, case_module("echo"))
@@ -245,12 +251,12 @@ async def test_a_module_without_a_start_section_is_left_alone(make_pool: MakePoo
 
 async def test_a_snapshot_outlives_the_pool_and_is_for_one_limit_of_memory(make_pool: MakePool) -> None:
     wasm = wat(STARTER)
-    first = await until_replaced(await make_pool(), wasm)
+    first = await until_replaced(await make_pool(PATIENT), wasm)
 
     async def never() -> bytes:
         raise AssertionError("the module was there already")
 
-    assert await (await make_pool()).ensure_module(first.sha256, never) == first
+    assert await (await make_pool(PATIENT)).ensure_module(first.sha256, never) == first
     other = await (await make_pool(Limits())).ensure_module(first.sha256, never)
     assert isinstance(other, ModuleFile)
     assert not other.is_snapshot
@@ -258,20 +264,36 @@ async def test_a_snapshot_outlives_the_pool_and_is_for_one_limit_of_memory(make_
 
 async def test_without_its_damaged_snapshot_a_module_runs_as_it_is(make_pool: MakePool) -> None:
     wasm = wat(STARTER)
-    file = await until_replaced(await make_pool(), wasm)
+    file = await until_replaced(await make_pool(PATIENT), wasm)
     Path(file.code_path).write_bytes(b"not machine code")
-    pool = await make_pool()
+    pool = await make_pool(PATIENT)
     with pytest.raises(PlatformUnavailable, match="could not run the module"):
         await execute(pool, wasm)
     for _ in range(3 * SNAPSHOT_AFTER):
         assert await execute(pool, wasm, b"[1]") == Completed(b"[1]", "")
     assert not Path(file.code_path).exists()
-    assert (await until_replaced(await make_pool(), wasm)).code_path == file.code_path
+    assert (await until_replaced(await make_pool(PATIENT), wasm)).code_path == file.code_path
+
+
+async def test_a_snapshot_under_which_a_process_was_lost_is_not_used_any_more(make_pool: MakePool) -> None:
+    spins_at_0 = "(loop $again (br_if $again (i32.eq (i32.load16_u (local.get 0)) (i32.const 0x30)))) (local.get 0)"
+    wasm = starter("(i32.store8 (i32.const 16) (i32.const 1))", handle=spins_at_0)
+    pool = await make_pool(PATIENT)
+    file = await until_replaced(pool, wasm)
+    (pid,) = pool.process_ids()
+    running = asyncio.create_task(execute(pool, wasm, b"0"))
+    await asyncio.sleep(0.1)
+    os.kill(pid, signal.SIGKILL)
+    with pytest.raises(PlatformUnavailable, match="was lost before the function finished"):
+        await running
+    for _ in range(3 * SNAPSHOT_AFTER):
+        assert await execute(pool, wasm, b"1") == Completed(b"1", "")
+    assert not Path(file.code_path).exists()
 
 
 async def test_a_snapshot_that_another_process_made_is_used(make_pool: MakePool) -> None:
     wasm = wat(STARTER)
-    slow, quick = await make_pool(), await make_pool()
+    slow, quick = await make_pool(PATIENT), await make_pool(PATIENT)
     await execute(slow, wasm)
     file = await until_replaced(quick, wasm)
     made_at = Path(file.code_path).stat().st_ino
@@ -280,7 +302,7 @@ async def test_a_snapshot_that_another_process_made_is_used(make_pool: MakePool)
 
 
 async def test_nothing_is_made_for_a_pool_that_has_stopped(make_pool: MakePool) -> None:
-    pool = await make_pool()
+    pool = await make_pool(PATIENT)
     await pool.stop(0)
     with pytest.raises(PlatformUnavailable, match="stopping"):
         await execute(pool, wat(STARTER))

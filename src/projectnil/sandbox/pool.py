@@ -13,6 +13,7 @@ from projectnil.domain.errors import Overloaded, PlatformUnavailable
 from projectnil.domain.executions import Completed, Failed
 from projectnil.domain.functions import ModuleSha256
 from projectnil.domain.limits import Limits
+from projectnil.sandbox.admission import Admission, give_up
 from projectnil.sandbox.child import NotBegun, ProcessLost, ProcessOverdue, SandboxProcess
 from projectnil.sandbox.code_cache import ModuleFile
 from projectnil.sandbox.forking import ForkServer
@@ -25,13 +26,9 @@ DEPTH = 8
 BRISK_S = 0.005
 # A waiter this old, with nothing but long guests before it, is worth another process.
 LONG_WAIT_S = 0.02
-# Guests that finish faster than this keep the queue moving: whoever waits behind them need not be turned away.
-QUICK_S = 0.05
-ADMISSION_WAIT_S = 1.0
 SLOT_GRACE_S = 2.0
 # The process's own clock comes first; a process that misses its time by this much is killed.
 KILL_GRACE_S = 3.0
-MOST_WAITING = 1_000
 _MOST_RESPAWN_DELAY_S = 5.0
 
 _log = structlog.get_logger()
@@ -73,11 +70,9 @@ class SandboxPool:
         self._leaving: set[SandboxProcess] = set()
         self._idle: deque[SandboxProcess] = deque()  # the most recently used at the right
         self._slots: deque[_Waiter] = deque()  # executions waiting for a process
-        self._door: deque[asyncio.Future[None]] = deque()  # callers of admit waiting to be let in
-        self._admitted: deque[float] = deque()  # admission times of those who have not come to run yet
+        self._admission = Admission(lambda: len(self._slots), self._free, self._overloaded)
         self._starting = 0
         self._failed_starts = 0
-        self._last_quick_finish = 0.0
         self._problem: str | None = None
         self._is_stopping = False
         self._quiet = asyncio.Event()  # no guest runs; looked at when stopping
@@ -132,12 +127,7 @@ class SandboxPool:
         Raises Overloaded when every process is held by a long-running guest and none comes free within a second.
         """
         self._refuse_if_stopping()
-        if self._has_room():
-            self._admitted.append(self._loop.time())
-            return
-        if len(self._slots) + len(self._door) >= MOST_WAITING:
-            raise Overloaded(f"more than {MOST_WAITING:,} executions are waiting for a sandbox")
-        await self._wait_at_the_door()
+        await self._admission.enter()
 
     async def run(self, module: ModuleFile, input_json: bytes) -> Completed | Failed:
         """Run the guest. input_json: JSON text in UTF-8, checked already.
@@ -145,24 +135,22 @@ class SandboxPool:
         Raises PlatformUnavailable when the sandbox was lost, or the machine code unusable; Overloaded when no process
         came free in time. Cancelling it kills the process of a guest that has begun.
         """
-        if self._admitted:
-            self._admitted.popleft()
+        self._admission.came()
         request = Run(module.code_path, module.wasm_path, input_json)
         since = self._loop.time()
         while True:
             process = await self._take(since)
             try:
-                reply = await self._ask(process, request)
+                reply = await self._ask(process, module, request)
             except NotBegun:
                 self._give_back(process)
             else:
                 break
-        if process.took_s < QUICK_S:
-            self._last_quick_finish = self._loop.time()
+        self._admission.finished(process.took_s)
         self._give_back(process)
         return self._outcome(module, reply)
 
-    async def _ask(self, process: SandboxProcess, request: Run) -> Reply:
+    async def _ask(self, process: SandboxProcess, module: ModuleFile, request: Run) -> Reply:
         reply = process.ask(request, self._limits.execution_timeout_s + KILL_GRACE_S)
         try:
             return await reply
@@ -170,6 +158,8 @@ class SandboxPool:
             # It ends itself when a guest's time is up; that it did not is no guest's doing.
             raise PlatformUnavailable(f"the sandbox process {process.pid} did not answer and was killed") from error
         except ProcessLost as error:
+            if module.is_snapshot:
+                self._modules.discard(module)  # perhaps it was the snapshot's doing
             raise PlatformUnavailable(
                 f"the sandbox process {process.pid} was lost before the function finished"
             ) from error
@@ -189,7 +179,7 @@ class SandboxPool:
             available=bool(self._all) and not self._is_stopping,
             processes=len(self._all),
             busy=busy,
-            waiting=len(self._slots) + len(self._door),
+            waiting=len(self._slots) + len(self._admission),
             max_processes=self._most,
             problem=self._problem,
         )
@@ -209,34 +199,9 @@ class SandboxPool:
             case _:
                 raise PlatformUnavailable("the sandbox gave an answer of the wrong kind")
 
-    # Admission
-
-    def _has_room(self) -> bool:
-        now = self._loop.time()
-        while self._admitted and self._admitted[0] < now - ADMISSION_WAIT_S:
-            self._admitted.popleft()  # it never came to run
-        if now - self._last_quick_finish < QUICK_S:
-            return len(self._slots) < MOST_WAITING
-        growable = self._most - len(self._all)
-        return len(self._idle) + growable > len(self._slots) + len(self._admitted)
-
-    async def _wait_at_the_door(self) -> None:
-        future = self._loop.create_future()
-        self._door.append(future)
-        timer = self._loop.call_later(ADMISSION_WAIT_S, _give_up, future, self._overloaded())
-        try:
-            await future
-        finally:
-            timer.cancel()
-            if future in self._door:
-                self._door.remove(future)
-
-    def _open_the_door(self) -> None:
-        while self._door and self._has_room():
-            future = self._door.popleft()
-            if not future.done():
-                self._admitted.append(self._loop.time())
-                future.set_result(None)
+    def _free(self) -> int:
+        """How many processes are idle, or may yet be started."""
+        return len(self._idle) + self._most - len(self._all)
 
     def _overloaded(self) -> Overloaded:
         return Overloaded(f"all {self._most} sandbox processes are busy with long-running functions")
@@ -258,7 +223,7 @@ class SandboxPool:
         insort(self._slots, waiter, key=_since)  # not always the last: it may have been handed back
         self._plan_growth()
         longest_s = self._limits.execution_timeout_s + SLOT_GRACE_S
-        timer = self._loop.call_later(longest_s, _give_up, waiter.future, self._overloaded())
+        timer = self._loop.call_later(longest_s, give_up, waiter.future, self._overloaded())
         try:
             return await waiter.future
         except BaseException:
@@ -294,8 +259,7 @@ class SandboxPool:
             process.idle_since = self._loop.time()
             self._idle.append(process)
         self._serve_waiters()
-        if self._door:
-            self._open_the_door()
+        self._admission.let_in()
         if self._is_stopping:
             self._note_quiet()
         if self._shrinking is None and len(self._all) > self._fewest:
@@ -413,7 +377,7 @@ class SandboxPool:
             self._replace_lost()
             if self._slots:
                 self._plan_growth()
-            self._open_the_door()
+            self._admission.let_in()
 
     async def _bury(self, process: SandboxProcess) -> None:
         await process.ended()
@@ -431,11 +395,9 @@ class SandboxPool:
     def _turn_everyone_away(self) -> None:
         stopping = PlatformUnavailable("the sandbox pool is stopping")
         for waiter in self._slots:
-            _give_up(waiter.future, stopping)
-        for future in self._door:
-            _give_up(future, stopping)
+            give_up(waiter.future, stopping)
         self._slots.clear()
-        self._door.clear()
+        self._admission.turn_away(stopping)
 
     async def _until_quiet(self, grace_s: float) -> None:
         self._note_quiet()
@@ -453,11 +415,6 @@ class SandboxPool:
 class _Waiter(msgspec.Struct, eq=False):
     future: "asyncio.Future[SandboxProcess]"
     since: float
-
-
-def _give_up(future: "asyncio.Future[SandboxProcess] | asyncio.Future[None]", error: Exception) -> None:
-    if not future.done():
-        future.set_exception(error)
 
 
 def _load(process: SandboxProcess) -> int:
