@@ -1,5 +1,6 @@
 import asyncio
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,9 @@ from projectnil.domain.errors import PlatformUnavailable
 from projectnil.domain.executions import Completed
 from projectnil.domain.functions import ModuleSha256, module_sha256
 from projectnil.domain.guest_errors import GuestBrokeAbi
+from projectnil.sandbox import modules
 from projectnil.sandbox.child import ProcessLost, SandboxProcess
-from projectnil.sandbox.code_cache import ModuleFile
+from projectnil.sandbox.code_cache import UNUSED_S, ModuleFile
 from projectnil.sandbox.forking import ForkServer
 from projectnil.sandbox.modules import Modules
 from projectnil.sandbox.pool import SandboxPool
@@ -71,6 +73,33 @@ async def test_a_caller_that_goes_away_does_not_take_the_translation_from_the_ot
 async def test_machine_code_outlives_the_pool_that_made_it(make_pool: MakePool) -> None:
     file = await code_of(await make_pool())
     assert await (await make_pool()).ensure_module(file.sha256, never) == file
+
+
+async def test_files_that_nobody_used_for_long_are_removed_at_the_next_start(make_pool: MakePool) -> None:
+    file = await code_of(await make_pool())
+    make_old(file)
+    await make_pool()
+    assert not Path(file.code_path).exists()
+    assert not Path(file.wasm_path).exists()
+
+
+async def test_files_in_use_stay_however_long_their_process_runs(
+    make_pool: MakePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(modules, "_TOUCH_EVERY_S", 0.05)
+    pool = await make_pool()
+    file = await code_of(pool)
+    make_old(file)
+    await asyncio.sleep(0.5)
+    await make_pool()
+    assert await pool.run(file, b"[1]") == Completed(b"[1]", logs="")
+
+
+def make_old(file: ModuleFile) -> None:
+    """As if it had been used last more than a month ago."""
+    long_ago = time.time() - UNUSED_S - 60
+    for path in (file.code_path, file.wasm_path):
+        os.utime(path, (long_ago, long_ago))
 
 
 async def test_files_are_for_the_platform_alone(make_pool: MakePool) -> None:

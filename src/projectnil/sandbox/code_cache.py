@@ -18,7 +18,7 @@ from projectnil.domain.errors import PlatformUnavailable
 from projectnil.domain.functions import ModuleSha256
 from projectnil.sandbox.fingerprint import engine_fingerprint
 
-# A file is touched when a process first uses it. One that a process has used for longer is made again if need be.
+# Whoever starts removes what nobody has touched for so long.
 UNUSED_S = 30 * 24 * 3600
 _UNFINISHED_S = 3600
 _UNFINISHED = "unfinished-"
@@ -71,10 +71,14 @@ class CodeCache:
             # Another process may be removing it.
             with contextlib.suppress(FileNotFoundError):
                 if _is_ours(file.code_path) and _is_ours(file.wasm_path):
-                    os.utime(file.code_path)
-                    os.utime(file.wasm_path)
+                    self.touch(file)
                     return file
         return None
+
+    def touch(self, file: ModuleFile) -> None:
+        """It is in use. Raises FileNotFoundError."""
+        os.utime(file.code_path)
+        os.utime(file.wasm_path)
 
     def store(self, sha256: ModuleSha256, wasm: bytes, code: bytes, *, is_snapshot: bool = False) -> ModuleFile:
         """Raises PlatformUnavailable."""

@@ -3,6 +3,7 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
 
@@ -12,7 +13,7 @@ from projectnil.domain.errors import PlatformUnavailable
 from projectnil.domain.functions import ModuleSha256, module_sha256
 from projectnil.domain.guest_errors import GuestBrokeAbi
 from projectnil.domain.limits import Limits
-from projectnil.sandbox.code_cache import CodeCache, ModuleFile
+from projectnil.sandbox.code_cache import UNUSED_S, CodeCache, ModuleFile
 from projectnil.sandbox.forking import ForkServer
 from projectnil.sandbox.protocol import Invalid, NoSnapshot
 from projectnil.sandbox.translator import TIMEOUT_S, Translator, take_snapshot
@@ -23,6 +24,7 @@ SNAPSHOT_AFTER = 10
 # One that could not be made is tried again later; one that turned out unusable is not.
 _TRY_AGAIN_AFTER = 1_000
 _REMEMBERED_REJECTIONS = 1_000
+_TOUCH_EVERY_S = UNUSED_S / 10
 
 _log = structlog.get_logger()
 
@@ -47,15 +49,19 @@ class Modules:
         self._without_snapshot: set[ModuleSha256] = set()
         self._snapshots: set[asyncio.Task[None]] = set()
         self._is_closed = False
+        self._touching: asyncio.TimerHandle | None = None
         self._one_snapshot_at_a_time = asyncio.Lock()
 
     def open(self) -> None:
         """Raises PlatformUnavailable when others could write to the cache of machine code."""
         self._cache.open()
+        self._touch_later()
 
     async def close(self) -> None:
         """End the translator and what waits for it; nothing is made any more."""
         self._is_closed = True
+        if self._touching is not None:
+            self._touching.cancel()
         tasks = [*self._under_way.values(), *self._snapshots]
         for task in tasks:
             task.cancel()
@@ -91,6 +97,16 @@ class Modules:
         if self._present.get(module.sha256) == module:
             del self._present[module.sha256]
         self._cache.remove(module)
+
+    def _touch_later(self) -> None:
+        self._touching = asyncio.get_running_loop().call_later(_TOUCH_EVERY_S, self._touch_present)
+
+    def _touch_present(self) -> None:
+        """A module is found in the cache once in the life of this process, which may be longer than a file's."""
+        for file in self._present.values():
+            with suppress(FileNotFoundError):
+                self._cache.touch(file)
+        self._touch_later()
 
     def _forget_task(self, sha256: ModuleSha256, task: "asyncio.Task[Translation]") -> None:
         self._under_way.pop(sha256, None)
