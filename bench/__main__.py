@@ -31,15 +31,14 @@ def main(
     unknown = sorted(set(sections or ()) - set(SECTIONS))
     if unknown:
         raise typer.BadParameter(f"no such section: {', '.join(unknown)}; there are {', '.join(SECTIONS)}")
-    about = machine.describe()
-    measured = []
+    scale = SMOKE if smoke else FULL
+    written = report.Report(results, machine.describe(), scale)
     with tempfile.TemporaryDirectory(prefix="projectnil-bench-") as folder:
         # The embedded server runs as a user of its own when we are root, and must reach its cluster.
         Path(folder).chmod(0o711)
         for name in sections or SECTIONS:
-            measured.append(SECTIONS[name](SMOKE if smoke else FULL, Path(folder)))
-            report.show(measured[-1])
-    print(f"written to {report.write(results, about, measured)}")
+            written.add(SECTIONS[name](scale, Path(folder)))
+    print(f"written to {written.markdown}")
 
 
 if __name__ == "__main__":

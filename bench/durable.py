@@ -6,16 +6,17 @@ from bench.http_load import ECHO_BODY, Request, constant_server, echo_request, r
 from bench.load import Load
 from bench.measurement import Goal, Row, Section
 from bench.pgbench import BARE_TABLE, SAME_TABLE, Pgbench
+from bench.processes import cpu_s
 from bench.scale import Scale
 from tests.support.functions import ECHO, ready
 from tests.support.platform import running_platform
 
-CONNECTIONS = (1, 8, 32, 128)
+_PARTS = ("the api", "Postgres", "the sandboxes")
 _NOTE = (
     "Every answer is checked to be COMPLETED. Postgres alone: pgbench, prepared statements, the same two writes as "
     "two commits, on the same server; in the same table, and in a bare one without partitions and references. "
     "HTTP alone: the platform's own HTTP stack answering a constant of the same size. Load, platform and "
-    "Postgres share the machine."
+    "Postgres share the machine. CPU: of all processes of a kind, for one execution, without the load's."
 )
 
 
@@ -28,19 +29,24 @@ def measure(scale: Scale, folder: Path) -> Section:
             answer = http.post(f"/functions/{function_id}/execute", content=ECHO_BODY).text
         pgbench = Pgbench(platform.data_dir / "postgres", function_id)
         pgbench.prepare()
-        rows = [_RowsAt(connections) for connections in CONNECTIONS]
+        rows = [_RowsAt(connections) for connections in scale.connections]
         execute = echo_request(platform.url, function_id)
         with constant_server(answer) as constant_url:
             constant = Request("POST", constant_url, '"COMPLETED"', ECHO_BODY)
             for _ in range(scale.runs):
                 for at in rows:
+                    before_s = cpu_s(platform)
+                    ours = run_load([execute], at.connections, scale)
+                    at.add_cpu(ours, before_s, cpu_s(platform))
                     at.add(
-                        run_load([execute], at.connections, scale),
+                        ours,
                         run_load([constant], at.connections, scale),
                         pgbench.two_commits(SAME_TABLE, at.connections, scale.load_s),
                         pgbench.two_commits(BARE_TABLE, at.connections, scale.load_s),
                     )
-    return Section(name="durable", title="(a) Durable echo", note=_NOTE, rows=[row for at in rows for row in at.rows])
+    return Section(
+        name="durable", title="(a) Durable echo", note=_NOTE, rows=[row for at in rows for row in (*at.rows, *at.cpu)]
+    )
 
 
 class _RowsAt:
@@ -59,6 +65,8 @@ class _RowsAt:
             Row(what=f"p99, {at}", unit="ms", baseline="HTTP, a constant"),
         )
 
+        self.cpu = [Row(what=f"CPU of {part}, {at}", unit="us") for part in _PARTS]
+
     def add(self, ours: Load, constant: Load, same: tuple[float, float], bare: tuple[float, float]) -> None:
         """One run. same, bare: pgbench's rate and mean latency."""
         against_same, against_bare, against_http, p50, p99 = self.rows
@@ -67,3 +75,8 @@ class _RowsAt:
         against_http.add(ours.per_second, constant.per_second)
         p50.add(ours.p50_ms, same[1])
         p99.add(ours.p99_ms, constant.p99_ms)
+
+    def add_cpu(self, ours: Load, before_s: dict[str, float], after_s: dict[str, float]) -> None:
+        """One run. before_s, after_s: what each kind of process had used by then."""
+        for part, row in zip(_PARTS, self.cpu, strict=True):
+            row.add((after_s[part] - before_s[part]) / ours.answers * 1e6)

@@ -1,17 +1,16 @@
 """(e) What changes as executions and functions accumulate: nothing should."""
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
-import psutil
 
 from bench.http_load import Request, echo_request, run_load
 from bench.measurement import Goal, Row, Section
 from bench.pgbench import run_sql
+from bench.processes import memory_mib
 from bench.scale import Scale
 from projectnil.api.paging import encode_cursor
 from projectnil.domain.ids import first_id_at
@@ -21,22 +20,13 @@ from tests.support.platform import Platform, running_platform
 _NOTE = (
     "Two platforms stand side by side: one stays as small as the baseline, the other grows; they are measured in turn, "
     "so that the machine's moods meet both. Executions are spread over the eight weeks before. One connection. The "
-    "functions' modules all differ; 100 of them are executed in turn. Memory: of each kind of process, what it has for "
-    "itself and its share of what it shares (PSS)."
+    "functions' modules all differ; up to 100 of them are executed in turn. Memory: of each kind of process, what it "
+    "has for itself and its share of what it shares (PSS)."
 )
 _FLAT = Goal(at_most=1.2)
 _CYCLED = 100
 _WEEKS = 8
 _PAGE = "limit=50"
-# What a process is called, by a part of its command line; the first that fits.
-_KINDS = {
-    "postgres": "Postgres",
-    "sandbox.fork_server": "the sandboxes",
-    "worker.mjs": "the AssemblyScript compiler",
-    "bootstrap.child api": "the api",
-    "bootstrap.child compiler": "the compiler service",
-}
-
 # Old executions as they are when they have ended. The ids carry their time (uuidv7 with a shift).
 _STORE = """
 SELECT ensure_execution_partitions(now() - interval '{weeks} weeks', now());
@@ -134,25 +124,9 @@ def _compare(
     for _ in range(scale.runs):
         for row, ours, theirs in zip(rows, of_large.values(), of_small.values(), strict=True):
             row.add(run_load(ours, 1, scale).p50_ms, run_load(theirs, 1, scale).p50_ms)
-    memory, small_memory = _memory_mib(large.platform), _memory_mib(small.platform)
+    memory, small_memory = memory_mib(large.platform), memory_mib(small.platform)
     for kind, mib in memory.items():
         row = Row(what=f"memory of {kind}, {size}", unit="MiB", baseline=baseline)
         row.add(mib, small_memory.get(kind, mib))
         rows.append(row)
     return rows
-
-
-def _memory_mib(platform: Platform) -> dict[str, float]:
-    found: dict[str, float] = defaultdict(float)
-    for process in [psutil.Process(platform.process.pid), *platform.children("")]:
-        with suppress(psutil.NoSuchProcess):
-            found[_kind(process)] += process.memory_full_info().pss / 2**20
-    return dict(found)
-
-
-def _kind(process: psutil.Process) -> str:
-    command = " ".join(process.cmdline())
-    for part, kind in _KINDS.items():
-        if part in command:
-            return kind
-    return "the supervisor"

@@ -31,8 +31,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
-    """What came after the warm-up. refused: answers that were not as expected; they are not in the figures."""
+    """What came after the warm-up. answers: with those before. refused: not as expected, and not in the figures."""
 
+    answers: int
     per_second: float
     p50_ms: float
     p99_ms: float
@@ -44,6 +45,7 @@ class _Tally:
     def __init__(self, plan: Plan) -> None:
         self.requests = [request.encode() for request in plan.requests]
         self.expected = plan.expected.encode()
+        self.answers = 0
         self.latencies_s = array("d")
         self.refused = 0
         self.first_refusal: str | None = None
@@ -54,6 +56,7 @@ class _Tally:
         self.refused = 0
 
     def add(self, answer: bytes, latency_s: float) -> None:
+        self.answers += 1
         if answer.startswith(b"HTTP/1.1 200 ") and self.expected in answer:
             self.latencies_s.append(latency_s)
             return
@@ -121,6 +124,7 @@ async def _run(plan: Plan) -> Load:
     tally.is_over = True
     await asyncio.wait([connection.closed for connection in connections], timeout=30)
     return Load(
+        answers=tally.answers,
         per_second=len(latencies_ms) / duration_s,
         p50_ms=quantile(latencies_ms, 0.5),
         p99_ms=quantile(latencies_ms, 0.99),

@@ -4,9 +4,14 @@ import msgspec
 
 
 class Scale(msgspec.Struct, frozen=True, kw_only=True):
-    """runs: how often each thing is measured. The others are sizes of single measurements."""
+    """runs: how often each thing is measured. The others are sizes of single measurements.
 
+    is_smoke: nothing is measured in earnest.
+    """
+
+    is_smoke: bool = False
     runs: int
+    connections: tuple[int, ...]
     load_s: float
     guest_limit_s: float
     warm_up_s: float
@@ -18,6 +23,7 @@ class Scale(msgspec.Struct, frozen=True, kw_only=True):
 
 FULL = Scale(
     runs=5,
+    connections=(1, 8, 32, 128),
     load_s=4.0,
     guest_limit_s=10.0,
     warm_up_s=1.0,
@@ -27,7 +33,9 @@ FULL = Scale(
     functions=(10, 1_000, 10_000),
 )
 SMOKE = Scale(
+    is_smoke=True,
     runs=1,
+    connections=(1, 8),
     load_s=0.5,
     guest_limit_s=2.0,
     warm_up_s=0.2,

@@ -1,0 +1,44 @@
+"""What each kind of a platform's processes uses."""
+
+from collections import defaultdict
+from collections.abc import Callable
+from contextlib import suppress
+
+import psutil
+
+from tests.support.platform import Platform
+
+# What a process is called, by a part of its command line; the first that fits.
+_KINDS = {
+    "postgres": "Postgres",
+    "sandbox.fork_server": "the sandboxes",
+    "worker.mjs": "the AssemblyScript compiler",
+    "bootstrap.child api": "the api",
+    "bootstrap.child compiler": "the compiler service",
+}
+
+
+def memory_mib(platform: Platform) -> dict[str, float]:
+    """What each kind has for itself, and its share of what it shares (PSS)."""
+    return _sum(platform, lambda process: process.memory_full_info().pss / 2**20)
+
+
+def cpu_s(platform: Platform) -> dict[str, float]:
+    """The CPU time of each kind since its processes started, in steps of 10 ms a process."""
+    return _sum(platform, lambda process: process.cpu_times().user + process.cpu_times().system)
+
+
+def _sum(platform: Platform, measured: Callable[[psutil.Process], float]) -> dict[str, float]:
+    found: dict[str, float] = defaultdict(float)
+    for process in [psutil.Process(platform.process.pid), *platform.children("")]:
+        with suppress(psutil.NoSuchProcess):
+            found[_kind(process)] += measured(process)
+    return dict(found)
+
+
+def _kind(process: psutil.Process) -> str:
+    command = " ".join(process.cmdline())
+    for part, kind in _KINDS.items():
+        if part in command:
+            return kind
+    return "the supervisor"
