@@ -12,6 +12,7 @@ import msgspec
 from projectnil.domain.errors import InvalidInput
 from projectnil.domain.languages import Language
 from projectnil.domain.limits import Limits
+from projectnil.domain.text import wrong_kind
 
 PREFIX = "PROJECTNIL_"
 
@@ -94,8 +95,13 @@ def _convert(values: dict[str, object]) -> Settings:
                 values[field.name], field.type, strict=False, dec_hook=_convert_path
             )
         except msgspec.ValidationError as error:
-            raise InvalidInput(str(error), PREFIX + field.name.upper()) from None
+            raise InvalidInput(_why_not(str(error), values[field.name]), PREFIX + field.name.upper()) from None
     return Settings(**converted)  # type: ignore[arg-type] # each value was converted to its field's type above
+
+
+def _why_not(message: str, value: object) -> str:
+    problem = wrong_kind(message)
+    return message if problem is None else f"{problem.partition(',')[0]}; it is {value!r}"
 
 
 def _convert_path(kind: type, value: object) -> object:

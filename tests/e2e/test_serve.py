@@ -140,7 +140,7 @@ def test_a_part_without_a_database_asks_for_one(data_dir: Path) -> None:
 def test_a_setting_that_does_not_fit_is_an_error_by_name() -> None:
     result = finish(["serve"], port="eighty")
     assert result.returncode == 1
-    assert "PROJECTNIL_PORT: Expected `int`" in result.stderr
+    assert "PROJECTNIL_PORT: must be a whole number; it is " in result.stderr
 
 
 async def test_the_parts_run_on_their_own_against_one_database(database_url: str, data_dir: Path) -> None:

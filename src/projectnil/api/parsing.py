@@ -11,6 +11,7 @@ from starlette.requests import Request
 from projectnil.domain.errors import InvalidInput, TooLarge
 from projectnil.domain.ids import parse_id
 from projectnil.domain.json_text import UnstorableJson, check_json_text
+from projectnil.domain.text import wrong_kind
 
 Shape = TypeVar("Shape")
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -103,11 +104,14 @@ def _invalid_field(message: str) -> InvalidInput:
     if missing := _MISSING_FIELD.match(message):
         return InvalidInput("is required", missing["field"])
     if located := _AT_FIELD.match(message):
-        return InvalidInput(located["problem"].replace("`", ""), located["field"] or None)
-    return InvalidInput(f"the body is not what it must be: {message.replace('`', '')}")
+        problem = located["problem"]
+        return InvalidInput(wrong_kind(problem) or problem.replace("`", ""), located["field"] or None)
+    return InvalidInput(f"the body {wrong_kind(message) or 'is not what it must be: ' + message.replace('`', '')}")
 
 
 def _why_malformed(body: bytes, error: Exception) -> str:
+    if not body.strip():
+        return "it is empty"
     try:
         check_json_text(body)
     except UnstorableJson as problem:

@@ -65,7 +65,7 @@ class FunctionNotReady(PlatformError):
         advice = {
             "PENDING": "it waits for its compiler; try again when GET says READY",
             "COMPILING": "it is being compiled; try again when GET says READY",
-            "FAILED": "it did not compile; read its compileError and send a corrected source",
+            "FAILED": "it did not compile; its compileError says why (GET /functions/{id}, or `pnil show`)",
         }.get(status, "try again later")
         super().__init__(f"function {function_id} is {status}, not READY: {advice}")
 

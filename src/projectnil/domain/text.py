@@ -1,4 +1,29 @@
-"""Text that Postgres can hold."""
+"""Text that Postgres can hold, and text that people can read."""
+
+import re
+
+# msgspec's words for kinds of values, in those of JSON.
+_KINDS = {
+    "str": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "object": "an object",
+    "array": "an array",
+}
+_WRONG_KIND = re.compile(r"Expected `(?P<wanted>[a-z |]+)`, got `(?P<given>[a-z]+)`$")
+
+
+def wrong_kind(message: str) -> str | None:
+    """msgspec's "Expected `str | null`, got `int`" as "must be text or null, and this is a whole number".
+
+    None for any other message.
+    """
+    found = _WRONG_KIND.match(message)
+    if found is None:
+        return None
+    wanted = " or ".join(_KINDS.get(kind, kind) for kind in found["wanted"].split(" | "))
+    return f"must be {wanted}, and this is {_KINDS.get(found['given'], found['given'])}"
 
 
 def storable(text: str) -> str:

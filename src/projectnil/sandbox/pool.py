@@ -204,7 +204,10 @@ class SandboxPool:
         return len(self._idle) + self._most - len(self._all)
 
     def _overloaded(self) -> Overloaded:
-        return Overloaded(f"all {self._most} sandbox processes are busy with long-running functions")
+        return Overloaded(
+            f"all {self._most} sandbox processes are busy with long-running functions; try again in a moment, or allow "
+            f"more of them (PROJECTNIL_SANDBOX_MAX_PROCESSES)"
+        )
 
     def _refuse_if_stopping(self) -> None:
         if self._is_stopping:
