@@ -14,13 +14,13 @@ import uvloop
 from projectnil.domain.errors import Overloaded, PlatformUnavailable
 from projectnil.domain.executions import Completed, Failed
 from projectnil.domain.guest_errors import GuestTimedOut
-from projectnil.domain.limits import Limits
-from projectnil.sandbox.child import ProcessLost, SandboxProcess
+from projectnil.domain.limits import MIB, Limits
+from projectnil.sandbox.child import NotBegun, ProcessLost, SandboxProcess
 from projectnil.sandbox.code_cache import ModuleFile
 from projectnil.sandbox.forking import ForkServer, ProcessHandle
 from projectnil.sandbox.pool import DEPTH, SandboxPool
 from projectnil.sandbox.protocol import Role, Run
-from tests.sandbox.guests import LIMITS, MakePool, case_module, execute, prepare, wat
+from tests.sandbox.guests import LIMITS, MakePool, case_module, execute, prepare, translated, wat
 
 ECHO = case_module("echo")
 SPINNER = case_module("infinite_loop")
@@ -277,26 +277,84 @@ async def test_a_caller_that_goes_away_takes_no_process_from_the_guest_before_it
     assert await execute(pool, ECHO) == Completed(b"{}", logs="")
 
 
+# Returns its input, of up to 1 MiB, after so many turns of a loop; 25 million take some ten milliseconds.
+ROOMY_ECHO = """
+(module
+  (memory (export "memory") 40)
+  (func (export "__new") (param $size i32) (param i32) (result i32)
+    (i32.store (i32.const 1020) (local.get $size))
+    (i32.const 1024))
+  (func (export "__pin") (param i32) (result i32) (local.get 0))
+  (func (export "handle") (param $input i32) (result i32)
+    (local $nth i32)
+    (loop $again
+      (br_if $again (i32.lt_u (local.tee $nth (i32.add (local.get $nth) (i32.const 1))) (i32.const TURNS))))
+    (local.get $input)))
+"""
+SLOW_ECHO = wat(ROOMY_ECHO.replace("TURNS", "25000000"))
+QUICK_ECHO = wat(ROOMY_ECHO.replace("TURNS", "1"))
+ROOMY = Limits(execution_timeout_s=10.0, output_bytes=2 * MIB)
+
+
+async def test_requests_that_are_on_their_way_when_others_are_handed_back_keep_their_own_replies(
+    tmp_path: Path, fork_server: ForkServer
+) -> None:
+    slow = await translated(tmp_path / "modules", fork_server, SLOW_ECHO, ROOMY)
+    echo = await translated(tmp_path / "modules", fork_server, QUICK_ECHO, ROOMY)
+    inputs = [(slow, b"[0]"), (echo, b"[1]"), (echo, b"[2%s]" % (b" " * 900_000)), (echo, b"[3]")]
+    for _ in range(5):
+        process = await SandboxProcess.start(fork_server, Role.EXECUTOR, ROOMY, lambda _: None)
+        replies = [process.ask(Run(file.code_path, file.wasm_path, text), 10.0) for file, text in inputs]
+        outcomes = await asyncio.gather(*replies, return_exceptions=True)
+        process.kill()
+        await process.ended()
+        assert outcomes[0] == Completed(b"[0]", "")
+        for outcome, (_, text) in zip(outcomes, inputs, strict=True):
+            assert isinstance(outcome, NotBegun) or outcome == Completed(text, "")
+
+
+async def test_among_slow_guests_and_large_inputs_everyone_gets_their_own_output(make_pool: MakePool) -> None:
+    pool = await make_pool(ROOMY, processes=2, max_processes=4)
+    slow, echo = await ready_module(pool, SLOW_ECHO), await ready_module(pool, QUICK_ECHO)
+
+    async def call(caller: int) -> None:
+        for nth in range(20):
+            text = b"[%d, %d%s]" % (caller, nth, b" " * (300_000 if caller % 6 == 1 else 0))
+            assert await pool.run(slow if caller % 6 == 0 else echo, text) == Completed(text, "")
+
+    await asyncio.gather(*(call(caller) for caller in range(24)))
+
+
 # A sandbox process that a guest has taken over, with its replies to Prepare and to all that follows.
 LIAR = """
 import socket, sys
 from projectnil.sandbox.protocol import Ready, Returned, encode_frame
 sock = socket.socket(fileno=int(sys.argv[1]))
 sock.recv(65536)
-sock.sendall(encode_frame(Ready()))
+sock.sendall(encode_frame(Ready(), 1))
 sock.recv(65536)
-sock.sendall(encode_frame(Returned(int(sys.argv[2]))))
+sock.sendall(eval(sys.argv[2]))
 sock.recv(65536)
 """
 
 
-@pytest.mark.parametrize("count", [-1, 1, 2, 4_000_000_000])
-async def test_a_process_cannot_hand_back_what_it_has_begun_or_never_got(count: int) -> None:
+@pytest.mark.parametrize(
+    "lie",
+    [
+        "encode_frame(Returned([2]), 0)",  # it is under way
+        "encode_frame(Returned([3]), 0)",  # it was never sent
+        "encode_frame(Returned([4, 3]), 0)",
+        "encode_frame(Ready(), 3)",  # another's answer
+        "encode_frame(Ready(), 0)",
+        "b'nonsense' * 100",
+    ],
+)
+async def test_a_process_cannot_hand_back_or_answer_what_it_never_got(lie: str) -> None:
     class LyingForkServer(ForkServer):
         pid = 0
 
         async def fork(self, theirs: socket.socket) -> ProcessHandle:
-            command = [sys.executable, "-c", LIAR, str(theirs.fileno()), str(count)]
+            command = [sys.executable, "-c", LIAR, str(theirs.fileno()), lie]
             self.liar = subprocess.Popen(command, pass_fds=(theirs.fileno(),))  # noqa: ASYNC220 # it starts at once
             return ProcessHandle(self.liar.pid)
 
@@ -441,7 +499,7 @@ def test_the_pool_works_on_uvloop(tmp_path: Path) -> None:
 PARENT = """
 import asyncio, sys
 from pathlib import Path
-from projectnil.domain.limits import Limits
+from projectnil.domain.limits import MIB, Limits
 from projectnil.sandbox.pool import SandboxPool
 from projectnil.sandbox.code_cache import ModuleFile
 from tests.sandbox.guests import case_module, prepare

@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 from typing import cast
 
 import msgspec
@@ -22,6 +23,7 @@ from projectnil.sandbox.protocol import (
     Role,
     decode_reply,
     encode_frame,
+    next_number,
     take_frames,
 )
 
@@ -74,7 +76,8 @@ class SandboxProcess(asyncio.Protocol):
         self._on_slow = on_slow
         self.is_slow = False
         self._transport: asyncio.Transport | None = None
-        self._pending: deque[tuple[asyncio.Future[Reply], float]] = deque()  # with its time limit, in seconds
+        self._pending: deque[_Pending] = deque()
+        self._number = 0
         self._outbox = bytearray()
         self._received = bytearray()
         self._watch: asyncio.TimerHandle | None = None
@@ -132,22 +135,23 @@ class SandboxProcess(asyncio.Protocol):
         if self.is_lost or self._transport is None:
             future.set_exception(NotBegun())
             return future
-        self._pending.append((future, timeout_s))
+        self._number = next_number(self._number)
+        self._pending.append(_Pending(self._number, future, timeout_s))
         if len(self._pending) == 1:
             self._begin_next()
         # What comes in the same iteration of the event loop goes in one piece: it wakes the process once.
         if not self._outbox:
             self._loop.call_soon(self._empty_outbox)
-        self._outbox += encode_frame(request)
+        self._outbox += encode_frame(request, self._number)
         return future
 
     def is_under_way(self, reply: "asyncio.Future[Reply]") -> bool:
         """Is it this one that the process works on?"""
-        return bool(self._pending) and self._pending[0][0] is reply
+        return bool(self._pending) and self._pending[0].reply is reply
 
     def _begin_next(self) -> None:
         self.begun_at = self._loop.time()
-        self._watch_until(self.begun_at + self._pending[0][1])
+        self._watch_until(self.begun_at + self._pending[0].timeout_s)
 
     def _empty_outbox(self) -> None:
         outbox, self._outbox = self._outbox, bytearray()
@@ -188,8 +192,8 @@ class SandboxProcess(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._received += data
         try:
-            for body in take_frames(self._received, self._most_reply_bytes):
-                self._take_reply(body)
+            for number, body in take_frames(self._received, self._most_reply_bytes):
+                self._take_reply(number, body)
         except FrameTooLarge:
             self.kill()
 
@@ -200,12 +204,13 @@ class SandboxProcess(asyncio.Protocol):
             self._watch.cancel()
         self._handle.kill()
         if self._pending and not self.has_left:
-            first, _ = self._pending.popleft()
-            _fail(first, ProcessOverdue("it did not answer in time") if self._is_overdue else ProcessLost("it ended"))
-        self._return(len(self._pending))
+            lost = ProcessOverdue("it did not answer in time") if self._is_overdue else ProcessLost("it ended")
+            _fail(self._pending.popleft().reply, lost)
+        while self._pending:
+            _fail(self._pending.popleft().reply, NotBegun())
         self._on_lost(self)
 
-    def _take_reply(self, body: bytes) -> None:
+    def _take_reply(self, number: int, body: bytes) -> None:
         try:
             reply = decode_reply(body)
         except msgspec.MsgspecError:
@@ -214,17 +219,14 @@ class SandboxProcess(asyncio.Protocol):
         if isinstance(reply, Leaving):
             self.is_lost = self.has_left = True
         elif isinstance(reply, Returned):
-            if 0 <= reply.count < len(self._pending):
-                self._note_slow(reply.count)
-            else:
-                self.kill()  # the one under way cannot be returned
-        elif self._pending:
+            self._return(reply.numbers)
+        elif self._pending and self._pending[0].number == number:
             self._answer(reply)
         else:
-            self.kill()  # an answer nobody asked for
+            self.kill()  # an answer nobody asked for, or another's
 
     def _answer(self, reply: Reply) -> None:
-        future, _ = self._pending.popleft()
+        future = self._pending.popleft().reply
         self.answered += 1
         self.is_slow = False
         self.took_s = self._loop.time() - self.begun_at
@@ -233,17 +235,20 @@ class SandboxProcess(asyncio.Protocol):
         if not future.done():
             future.set_result(reply)
 
-    def _note_slow(self, count: int) -> None:
+    def _return(self, numbers: list[int]) -> None:
+        """The request under way takes long, and these behind it were not begun; later ones are still on their way."""
+        behind = list(islice(self._pending, 1, 1 + len(numbers)))
+        if not self._pending or [each.number for each in behind] != numbers:
+            self.kill()
+            return
+        first = self._pending.popleft()
+        for each in behind:
+            self._pending.popleft()
+            _fail(each.reply, NotBegun())
+        self._pending.appendleft(first)
         was_slow, self.is_slow = self.is_slow, True
-        self._return(count)
         if not was_slow and self._on_slow is not None:
             self._on_slow(self)
-
-    def _return(self, count: int) -> None:
-        """Fail the last `count` requests as NotBegun, so that the oldest is the first to be told."""
-        returned = [self._pending.pop()[0] for _ in range(count)]
-        for future in reversed(returned):
-            _fail(future, NotBegun())
 
     def _watch_until(self, deadline: float) -> None:
         # One timer follows many requests: a later deadline is noticed when it fires, not by setting it anew.
@@ -257,12 +262,20 @@ class SandboxProcess(asyncio.Protocol):
         self._watch = None
         if not self._pending:
             return
-        deadline = self.begun_at + self._pending[0][1]
+        deadline = self.begun_at + self._pending[0].timeout_s
         if self._loop.time() >= deadline:
             self._is_overdue = True
             self.kill()
         else:
             self._watch_until(deadline)
+
+
+class _Pending(msgspec.Struct, eq=False):
+    """A request that waits for its reply. timeout_s: from when it is the first of those pending."""
+
+    number: int
+    reply: "asyncio.Future[Reply]"
+    timeout_s: float
 
 
 def _fail(future: "asyncio.Future[Reply]", error: Exception) -> None:

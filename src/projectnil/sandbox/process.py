@@ -76,8 +76,8 @@ class _Connection:
         self._socket = sock
         self._give_way_to_others = prepare_to_give_way()
         self._received = bytearray()
-        self._waiting: deque[bytes] = deque()
-        self._has_begun = False
+        self._waiting: deque[tuple[int, bytes]] = deque()
+        self._begun: int | None = None  # the number of the request under way
         self._replies = bytearray()
         self._held_since = 0.0
         self._lock = threading.Lock()
@@ -87,7 +87,7 @@ class _Connection:
 
     def receive(self) -> Request:
         """Waits for the next request, which counts as begun then. Raises _Closed."""
-        while not (body := self._begin_next()):
+        while (body := self._begin_next()) is None:
             self._take_in(self._read(_READ_BYTES))
         request: Request = decode_request(body)
         return request
@@ -95,12 +95,11 @@ class _Connection:
     def send(self, reply: Reply) -> None:
         now = monotonic()
         with self._lock:
-            self._has_begun = False
             if not self._replies:
                 self._held_since = now
-            self._replies += encode_frame(reply)
+            self._reply(reply)
             if self.is_tired:
-                self._replies += encode_frame(Leaving())
+                self._replies += encode_frame(Leaving(), 0)
             if (
                 self.is_tired
                 or not self._waiting
@@ -113,18 +112,18 @@ class _Connection:
         """For the clock's thread, while a guest has run for so long: return every request that has not begun, hold no
         reply any longer, and leave the processor to others."""
         with self._lock, suppress(_Closed):  # the main thread will see it
-            if not self._has_begun:
+            if self._begun is None:
                 return
             if elapsed_s > TIRED_S:
                 self.is_tired = True
                 self._has_given_way = self._has_given_way or self._give_way_to_others()
             with suppress(BlockingIOError):
                 self._take_in(self._read(_READ_BYTES, socket.MSG_DONTWAIT))
-            count = len(self._waiting)
+            numbers = [number for number, _ in self._waiting]
             self._waiting.clear()
-            if count or not self._is_known_as_slow:
+            if numbers or not self._is_known_as_slow:
                 self._is_known_as_slow = True
-                self._replies += encode_frame(Returned(count))
+                self._replies += encode_frame(Returned(numbers), 0)
             if self._replies:
                 self._send_replies()
 
@@ -138,16 +137,23 @@ class _Connection:
     def send_last(self, reply: Reply) -> None:
         """For the clock's thread, which then ends the process."""
         with self._lock, suppress(_Closed):
-            self._replies += encode_frame(reply) + encode_frame(Leaving())
+            self._reply(reply)
+            self._replies += encode_frame(Leaving(), 0)
             self._send_replies()
+
+    def _reply(self, reply: Reply) -> None:
+        if self._begun is None:
+            raise RuntimeError("there is no request to reply to")
+        self._replies += encode_frame(reply, self._begun)
+        self._begun = None
 
     def _begin_next(self) -> bytes | None:
         with self._lock:
             if not self._waiting:
                 return None
-            self._has_begun = True
             self._is_known_as_slow = False
-            return self._waiting.popleft()
+            self._begun, body = self._waiting.popleft()
+            return body
 
     def _take_in(self, data: bytes) -> None:
         """Add to what was received; whole frames wait from then on."""

@@ -1,10 +1,11 @@
 """What the api and a sandbox process say to each other over a Unix socket.
 
-A frame is the length of its body (u32, little-endian) and the body: one MessagePack value, tagged with its type.
-The first request is Prepare, answered by Ready; then each request gets exactly one reply, in order. The api may send
-a request before the one before it is answered. While a guest takes long, the process hands back what waits behind it:
-Returned stands for a reply to each of the last requests. Leaving says that the process ends by its own decision.
-The api decodes replies by type and size, since a sandbox process is not to be trusted.
+A frame is the length of its body and the number of a request (both u32, little-endian), and the body: one MessagePack
+value, tagged with its type. A reply carries the number of its request. The first request is Prepare, answered by Ready;
+then each request gets exactly one reply, in order. The api may send a request before the one before it is answered, so
+requests may be on their way while the process hands back, with Returned, what waits behind a guest that takes long.
+Leaving says that the process ends by its own decision. Both carry the number 0.
+The api decodes replies by type, size and number, since a sandbox process is not to be trusted.
 """
 
 import struct
@@ -17,8 +18,9 @@ import msgspec
 from projectnil.domain.executions import Completed, Failed
 from projectnil.domain.limits import Limits
 
-LENGTH = struct.Struct("<I")
-LENGTH_BYTES = LENGTH.size
+_HEAD = struct.Struct("<II")
+_HEAD_BYTES = _HEAD.size
+_NUMBERS = 2**32
 
 
 class Role(StrEnum):
@@ -94,9 +96,10 @@ class CannotRun(msgspec.Struct, frozen=True, tag=True):
 
 
 class Returned(msgspec.Struct, frozen=True, tag=True):
-    """The request under way takes long. The last `count` requests were not begun and never will be here."""
+    """The request under way takes long. The requests of these numbers came after it, in this order; they were not begun
+    and never will be here."""
 
-    count: int
+    numbers: list[int]
 
 
 class Leaving(msgspec.Struct, frozen=True, tag=True):
@@ -111,10 +114,16 @@ decode_request = msgspec.msgpack.Decoder(Request).decode
 decode_reply = msgspec.msgpack.Decoder(Reply | Returned | Leaving).decode
 
 
-def encode_frame(message: Request | Reply | Returned | Leaving) -> bytearray:
+def next_number(number: int) -> int:
+    """The number of the request after that one; never 0."""
+    return number % (_NUMBERS - 1) + 1
+
+
+def encode_frame(message: Request | Reply | Returned | Leaving, number: int) -> bytearray:
+    """number: of the request that this is, or answers; 0 for what answers none."""
     frame = bytearray(256)
-    _encoder.encode_into(message, frame, LENGTH_BYTES)
-    LENGTH.pack_into(frame, 0, len(frame) - LENGTH_BYTES)
+    _encoder.encode_into(message, frame, _HEAD_BYTES)
+    _HEAD.pack_into(frame, 0, len(frame) - _HEAD_BYTES, number)
     return frame
 
 
@@ -122,18 +131,19 @@ class FrameTooLarge(Exception):
     """A frame announces more bytes than its sender may send."""
 
 
-def take_frames(received: bytearray, most_bytes: int | None = None) -> Iterator[bytes]:
-    """Removes the whole frames from what was received; yields their bodies.
+def take_frames(received: bytearray, most_bytes: int | None = None) -> Iterator[tuple[int, bytes]]:
+    """Removes the whole frames from what was received; yields their numbers and bodies.
 
-    most_bytes: of a frame, its length included; None for no limit. Raises FrameTooLarge when a frame announces more,
+    most_bytes: of a frame, its head included; None for no limit. Raises FrameTooLarge when a frame announces more,
     before it is there.
     """
-    while len(received) >= LENGTH_BYTES:
-        end = LENGTH_BYTES + LENGTH.unpack_from(received)[0]
+    while len(received) >= _HEAD_BYTES:
+        body_bytes, number = _HEAD.unpack_from(received)
+        end = _HEAD_BYTES + body_bytes
         if most_bytes is not None and end > most_bytes:
             raise FrameTooLarge
         if len(received) < end:
             return
-        body = bytes(memoryview(received)[LENGTH_BYTES:end])
+        body = bytes(memoryview(received)[_HEAD_BYTES:end])
         del received[:end]
-        yield body
+        yield number, body
