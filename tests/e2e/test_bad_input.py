@@ -229,6 +229,8 @@ def test_a_method_a_path_does_not_have_is_a_405_with_allow(
         ("limit=x", "limit"),
         ("limit=-1", "limit"),
         ("limit=1e2", "limit"),
+        ("limit=0000000010000", "limit"),
+        ("limit=000000001" + "0" * 30, "limit"),
         ("limit=" + "9" * 5000, "limit"),
         ("limit=%EF%BC%91", "limit"),
         ("cursor=x", "cursor"),

@@ -57,3 +57,16 @@ def test_past_the_maximum_an_execution_is_refused_with_a_time_to_come_back_and_l
             thread.join()
         assert len(answers) == 2
         assert execute(http, echo, {"n": 1})["output"] == {"n": 1}
+
+
+def test_a_module_that_cannot_run_takes_no_room_from_those_that_can(data_dir: Path) -> None:
+    source = (
+        '@external("env", "nope") declare function nope(): void;'
+        "export function handle(input: string): string { nope(); return input; }"
+    )
+    limits = {"sandbox_processes": "1", "sandbox_max_processes": "2"}
+    with running_platform(data_dir, **limits) as platform, platform.client() as http:
+        broken, echo = ready(http, source, "broken"), ready(http, ECHO, "echo")
+        for n in range(10):
+            assert "nope" in execute(http, broken, {})["errorMessage"]
+            assert execute(http, echo, {"n": n})["output"] == {"n": n}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from projectnil.domain.errors import PlatformUnavailable
-from projectnil.domain.executions import Completed
+from projectnil.domain.executions import Completed, Failed
 from projectnil.domain.functions import ModuleSha256, module_sha256
 from projectnil.domain.guest_errors import GuestBrokeAbi
 from projectnil.sandbox import modules
@@ -189,6 +189,32 @@ async def test_code_that_others_could_have_written_is_made_again(make_pool: Make
     os.chmod(file.code_path, 0o666)  # noqa: PTH101, S103 # the poison
     assert await execute(await make_pool(), ECHO) == Completed(b"{}", logs="")
     assert os.stat(file.code_path).st_mode & 0o777 == 0o600  # noqa: PTH116 # an async test
+
+
+async def test_machine_code_that_changed_by_a_bit_or_belongs_to_another_module_does_not_run(
+    make_pool: MakePool,
+) -> None:
+    pool = await make_pool()
+    file, other = await code_of(pool), await code_of(pool, case_module("trap"))
+    content = bytearray(Path(file.code_path).read_bytes())
+    content[len(content) // 2] ^= 0x10
+    for damage in (bytes(content), Path(other.code_path).read_bytes()):
+        Path(file.code_path).write_bytes(damage)
+        fresh = await make_pool()
+        with pytest.raises(PlatformUnavailable, match=r"could not run the module: .* is damaged$"):
+            await execute(fresh, ECHO)
+        assert await execute(fresh, ECHO) == Completed(b"{}", logs="")
+
+
+async def test_a_trap_that_cannot_be_explained_for_want_of_the_module_is_not_the_guests_fault(
+    make_pool: MakePool,
+) -> None:
+    pool, unreachable = await make_pool(), case_module("unreachable")
+    file = await code_of(pool, unreachable)
+    Path(file.wasm_path).unlink()
+    with pytest.raises(PlatformUnavailable, match="No such file or directory"):
+        await pool.run(file, b"{}")
+    assert isinstance(await execute(pool, unreachable), Failed)
 
 
 @pytest.mark.parametrize("damage", [b"", b"not machine code", None])

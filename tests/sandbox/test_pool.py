@@ -180,6 +180,17 @@ async def test_at_the_maximum_and_held_by_long_guests_the_pool_is_overloaded(mak
         spinner.cancel()
 
 
+async def test_who_was_admitted_and_never_comes_to_run_gives_the_place_back(make_pool: MakePool) -> None:
+    pool = await make_pool(processes=1, max_processes=1)
+    for _ in range(5):
+        await pool.admit()
+        waiting = asyncio.create_task(pool.admit())
+        await asyncio.sleep(0)
+        pool.withdraw()
+        await asyncio.wait_for(waiting, 0.5)
+        pool.withdraw()
+
+
 async def test_who_waits_at_the_maximum_is_admitted_when_a_guest_ends_within_a_second(
     make_pool: MakePool,
 ) -> None:

@@ -18,7 +18,7 @@ from projectnil.sandbox.pool import SandboxPool
 from projectnil.sandbox.protocol import NoSnapshot, Snapshot
 from projectnil.sandbox.translator import take_snapshot
 from projectnil.sandbox.wasm_format import SectionId, section
-from tests.sandbox.guests import CASES, LIMITS, MakePool, case_module, execute, translated, wat
+from tests.sandbox.guests import CASES, LIMITS, MakePool, case_module, execute, prepare, translated, wat
 from tests.support.asc import compile_fresh
 
 # A snapshot is made with what time other processes leave.
@@ -273,6 +273,19 @@ async def test_without_its_damaged_snapshot_a_module_runs_as_it_is(make_pool: Ma
         assert await execute(pool, wasm, b"[1]") == Completed(b"[1]", "")
     assert not Path(file.code_path).exists()
     assert (await until_replaced(await make_pool(PATIENT), wasm)).code_path == file.code_path
+
+
+async def test_no_snapshot_is_taken_of_a_module_that_is_another_by_now(make_pool: MakePool) -> None:
+    pool, wasm = await make_pool(PATIENT), wat(STARTER)
+    file = await prepare(pool, wasm)
+    assert isinstance(file, ModuleFile)
+    path = Path(file.wasm_path)
+    path.write_bytes(starter("(i32.store8 (i32.const 16) (i32.const 1))"))
+    with capture_logs() as lines:
+        async with asyncio.timeout(20):
+            while not lines:
+                assert await execute(pool, wasm, b"[1]") == Completed(b"[1]", "")
+    assert [(line["event"], line["error"]) for line in lines] == [("module.snapshot_failed", f"{path.name} is damaged")]
 
 
 async def test_a_snapshot_under_which_a_process_was_lost_is_not_used_any_more(make_pool: MakePool) -> None:

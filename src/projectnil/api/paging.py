@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urlencode
@@ -16,6 +17,7 @@ from projectnil.domain.errors import InvalidInput
 
 DEFAULT_LIMIT = 50
 MOST = 500
+_LIMIT = re.compile(r"[1-9][0-9]{0,2}")
 
 
 class HasId(Protocol):
@@ -43,7 +45,7 @@ class Page(msgspec.Struct, frozen=True):
 def parse_page(request: Request) -> Page:
     """Reads `limit` and `cursor`. Raises InvalidInput."""
     limit_text = request.query_params.get("limit", str(DEFAULT_LIMIT))
-    if not (limit_text.isascii() and limit_text.isdigit() and 1 <= int(limit_text[:9]) <= MOST):
+    if not _LIMIT.fullmatch(limit_text) or int(limit_text) > MOST:
         raise InvalidInput(f"must be a whole number from 1 to {MOST}; it is {limit_text[:100]!r}", "limit")
     cursor = request.query_params.get("cursor")
     return Page(int(limit_text), _decode(cursor) if cursor is not None else None)

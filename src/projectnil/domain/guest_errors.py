@@ -61,6 +61,8 @@ class GuestOutOfMemory(_GuestError, frozen=True):
 
 
 class GuestOutputTooLarge(_GuestError, frozen=True):
+    """size_bytes: at the least; of text that is much too large nobody counts the bytes it would have in UTF-8."""
+
     size_bytes: int
     limit_bytes: int
 

@@ -19,7 +19,13 @@ NUMBER_EXPONENT = 400
 EXPANDED_DIGITS = 100_000
 EXPANDED_DIGITS_PER_BYTE = 8
 
-_ESCAPE = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
+# All up to the first escape that is U+0000, or a surrogate without its partner, or malformed.
+_UNTIL_BAD_ESCAPE = re.compile(
+    rb"(?:[^\\]++|\\[^u]|\\u(?!0000|[dD][89a-fA-F])[0-9a-fA-F]{4}"
+    rb"|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})*+",
+    re.DOTALL,
+)
+_SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 # For valid JSON only, where every string ends. Possessive, so that nothing is remembered to go back to.
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 # A run of digits is looked at from its first one only: whoever can make one digit less than too many can repeat it.
@@ -62,21 +68,12 @@ def _in_plain_words(error: msgspec.DecodeError) -> str:
 
 
 def _check_escapes(text: bytes) -> None:
-    high_at: int | None = None
-    expected = 0
-    for match in _ESCAPE.finditer(text):
-        unit = int(match[1], 16) if match[1] else 0x20
-        paired = high_at is not None and match.start() == expected and 0xDC00 <= unit <= 0xDFFF
-        if high_at is not None and not paired:
-            raise UnstorableJson(f"a lone surrogate escape at byte {high_at}: it is not Unicode text")
-        if unit == 0:
-            raise UnstorableJson(f"the NUL character \\u0000 at byte {match.start()}: Postgres JSONB cannot hold it")
-        if not paired and 0xDC00 <= unit <= 0xDFFF:
-            raise UnstorableJson(f"a lone surrogate escape at byte {match.start()}: it is not Unicode text")
-        high_at = match.start() if 0xD800 <= unit <= 0xDBFF else None
-        expected = match.end()
-    if high_at is not None:
-        raise UnstorableJson(f"a lone surrogate escape at byte {high_at}: it is not Unicode text")
+    """Malformed ones are the decoder's to tell."""
+    at = _UNTIL_BAD_ESCAPE.match(text).end()  # type: ignore[union-attr] # it matches the empty text, too
+    if text.startswith(b"\\u0000", at):
+        raise UnstorableJson(f"the NUL character \\u0000 at byte {at}: Postgres JSONB cannot hold it")
+    if _SURROGATE_ESCAPE.match(text, at):
+        raise UnstorableJson(f"a lone surrogate escape at byte {at}: it is not Unicode text")
 
 
 def _check_depth(text: bytes) -> None:

@@ -127,15 +127,35 @@ class Executor:
                 module = await self._module(function_id, runnable)
             except _FunctionChanged:
                 continue
-            await self._sandbox.admit()
-            new = NewExecution(new_execution_id(), function_id, runnable.revision, input_json.decode())
-            created_at = await self._ledger.begin(new)
-            if created_at is not None:
-                return _Started(new.id, function_id, created_at, module)
+            if isinstance(module, GuestBrokeAbi):  # it cannot run, so it needs no room
+                started = await self._begin(function_id, runnable, module, input_json)
+            else:
+                started = await self._begin_admitted(function_id, runnable, module, input_json)
+            if started is not None:
+                return started
             # The function is no longer what the cache says, or this node was taken for dead.
             self._cache.pop(function_id, None)
             await self._ledger.renew_lease()
         raise Overloaded(f"function {function_id} is changing too fast to be run")
+
+    async def _begin_admitted(
+        self, function_id: FunctionId, runnable: Runnable, module: ModuleFile, input_json: bytes
+    ) -> _Started | None:
+        await self._sandbox.admit()
+        started = None
+        try:
+            started = await self._begin(function_id, runnable, module, input_json)
+        finally:
+            if started is None:
+                self._sandbox.withdraw()
+        return started
+
+    async def _begin(
+        self, function_id: FunctionId, runnable: Runnable, module: ModuleFile | GuestBrokeAbi, input_json: bytes
+    ) -> _Started | None:
+        new = NewExecution(new_execution_id(), function_id, runnable.revision, input_json.decode())
+        created_at = await self._ledger.begin(new)
+        return None if created_at is None else _Started(new.id, function_id, created_at, module)
 
     async def _run(self, started: _Started, input_json: bytes) -> Outcome:
         if isinstance(started.module, GuestBrokeAbi):

@@ -15,7 +15,12 @@ from projectnil.sandbox.failure import BrokenModule, GuestFailure
 
 # A backslash that is itself escaped begins no escape.
 _HALF_ESCAPED_PAIR = re.compile(
-    r"([\ud800-\udbff])(\\u[dD][c-fC-F][0-9a-fA-F]{2})|(?<!\\)(\\u[dD][89abAB][0-9a-fA-F]{2})([\udc00-\udfff])"
+    r"([\ud800-\udbff])\\u([dD][c-fC-F][0-9a-fA-F]{2})|(?<!\\)\\u([dD][89abAB][0-9a-fA-F]{2})([\udc00-\udfff])"
+)
+# All up to the first surrogate that is half of no such pair.
+_UNTIL_LONE = re.compile(
+    r"(?:[^\ud800-\udfff]++|[\ud800-\udbff]\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    r"|(?<=\\u[dD][89abAB][0-9a-fA-F]{2})[\udc00-\udfff])*+"
 )
 _ESCAPE = re.compile(rb"\\.", re.DOTALL)
 _STRING_CLASS = 2
@@ -45,7 +50,7 @@ def _plain_slashes(json: bytes) -> bytes:
 def take_output(guest: Guest, pointer: int, limit_bytes: int) -> bytes:
     """The string `handle` returned, as JSON text in UTF-8 that Postgres can hold. limit_bytes: of UTF-8."""
     start, memory_bytes = guest.memory()
-    text = _read_text(start, memory_bytes, pointer)
+    text = _read_text(start, memory_bytes, pointer, limit_bytes)
     if not text:
         raise GuestFailure(GuestOutputInvalid("it is the empty string"))
     if len(text) > limit_bytes:
@@ -58,7 +63,7 @@ def take_output(guest: Guest, pointer: int, limit_bytes: int) -> bytes:
     return text
 
 
-def _read_text(start: Address, memory_bytes: int, pointer: int) -> bytes:
+def _read_text(start: Address, memory_bytes: int, pointer: int, limit_bytes: int) -> bytes:
     if pointer == 0:
         raise BrokenModule("handle returned null instead of a string")
     if pointer < _CLASS_AND_SIZE_BYTES or pointer > memory_bytes:
@@ -68,6 +73,8 @@ def _read_text(start: Address, memory_bytes: int, pointer: int) -> bytes:
         raise BrokenModule(f"handle returned a string of {size:,} bytes that ends outside its memory")
     if size % 2:
         raise BrokenModule(f"handle returned a string of {size:,} bytes; UTF-16 needs an even number")
+    if size // 2 > limit_bytes:  # a unit of UTF-16 becomes a byte of UTF-8 at the least
+        raise GuestFailure(GuestOutputTooLarge(size // 2, limit_bytes))
     units = ctypes.string_at(start + pointer, size)
     try:
         return units.decode("utf-16-le").encode()
@@ -87,12 +94,15 @@ def _join_half_escaped_pairs(units: bytes) -> str:
     reader of UTF-16, such as JavaScript's JSON.parse, that is the same string. Lone surrogates stay as they are.
     """
     text = units.decode("utf-16-le", "surrogatepass")
-    return _HALF_ESCAPED_PAIR.sub(_join, text)
+    end = _UNTIL_LONE.match(text).end()  # type: ignore[union-attr] # it matches the empty text, too
+    return _HALF_ESCAPED_PAIR.sub(_join, text) if end == len(text) else text
 
 
 def _join(match: re.Match[str]) -> str:
-    halves = [chr(int(half[2:], 16)) if len(half) > 1 else half for half in match.groups() if half]
-    return "".join(halves).encode("utf-16-le", "surrogatepass").decode("utf-16-le")
+    high, low_escaped, high_escaped, low = match.groups()
+    high_unit = ord(high) if high else int(high_escaped, 16)
+    low_unit = ord(low) if low else int(low_escaped, 16)
+    return chr(0x10000 + (high_unit - 0xD800) * 0x400 + low_unit - 0xDC00)
 
 
 def _class_hint(start: Address, pointer: int) -> str:

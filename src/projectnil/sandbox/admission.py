@@ -44,7 +44,7 @@ class Admission:
         await self._wait_at_the_door()
 
     def came(self) -> None:
-        """One of those admitted has come to run."""
+        """One of those admitted has come to run, or never will."""
         if self._expected:
             self._expected.popleft()
 

@@ -17,6 +17,7 @@ import msgspec
 from projectnil.domain.errors import PlatformUnavailable
 from projectnil.domain.functions import ModuleSha256
 from projectnil.sandbox.fingerprint import engine_fingerprint
+from projectnil.sandbox.seal import sealed
 
 # Whoever starts removes what nobody has touched for so long.
 UNUSED_S = 30 * 24 * 3600
@@ -85,7 +86,7 @@ class CodeCache:
         file = self._file(sha256, is_snapshot)
         try:
             _write_whole(Path(file.wasm_path), wasm)
-            _write_whole(Path(file.code_path), code)
+            _write_whole(Path(file.code_path), sealed(file.code_path, code))
         except OSError as error:
             raise PlatformUnavailable(f"machine code could not be stored: {error}") from error
         return file
@@ -98,7 +99,7 @@ class CodeCache:
             f"-started{_SNAPSHOT_VERSION}-{self._memory_bytes}" if is_snapshot else ""
         )
         path = str(self._directory / stem)
-        return ModuleFile(sha256, f"{path}.code", f"{path}.wasm", is_snapshot)
+        return ModuleFile(sha256, f"{path}.sealed", f"{path}.wasm", is_snapshot)
 
     def _remove_unused(self) -> None:
         now = time.time()

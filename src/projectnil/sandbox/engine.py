@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 from wasmtime import (
@@ -22,6 +23,7 @@ from projectnil.sandbox.failure import BrokenModule
 from projectnil.sandbox.fingerprint import ENGINE_SETTINGS, INSTANCE_POOL, TABLE_ELEMENTS, TABLES
 from projectnil.sandbox.imports import HOST_FUNCTIONS, MODULE, function_type, link_host_functions
 from projectnil.sandbox.journal import Journal
+from projectnil.sandbox.seal import is_intact
 from projectnil.sandbox.wasm_format import PAGE_BYTES, table_sizes
 
 LOADED_MODULES = 128
@@ -96,11 +98,16 @@ class ModuleShelf:
         return loaded
 
     def _load(self, code_path: str, wasm_path: str) -> LoadedModule:
+        name = Path(code_path).name
         try:
+            if not is_intact(code_path):
+                raise CannotLoad(f"{name} is damaged")
             module = Module.deserialize_file(self.engine, code_path)
             prepared = self._linker.instantiate_pre(module)
+        except OSError as error:
+            raise CannotLoad(f"{name}: {error.strerror}") from None
         except WasmtimeError as error:
-            raise CannotLoad(f"{code_path}: {_one_line(error)}") from None
+            raise CannotLoad(f"{name}: {_one_line(error)}") from None
         exports = module.exports
         place = {export.name: nth for nth, export in enumerate(exports)}
         return LoadedModule(

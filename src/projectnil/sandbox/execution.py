@@ -1,15 +1,16 @@
 """One execution: a module and an input in, an outcome out."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
 from projectnil.domain.executions import Completed, Failed
-from projectnil.domain.guest_errors import GuestOutOfMemory
+from projectnil.domain.guest_errors import GuestError, GuestOutOfMemory
 from projectnil.domain.limits import Limits
 from projectnil.sandbox.abi import pass_input, take_output
 from projectnil.sandbox.capi import Guest, Trapped
 from projectnil.sandbox.deadline import Deadline
-from projectnil.sandbox.engine import LoadedModule, ModuleShelf, create_engine
+from projectnil.sandbox.engine import CannotLoad, LoadedModule, ModuleShelf, create_engine
 from projectnil.sandbox.failure import GuestFailure
 from projectnil.sandbox.fingerprint import TABLE_ELEMENTS, TABLES
 from projectnil.sandbox.journal import Journal
@@ -33,11 +34,16 @@ class Executor:
         try:
             output = self._run(module, input_json)
         except Trapped as trapped:
-            error = journal.stopped_by or explain_trap(trapped.report, wasm_path, self._limits)
-            return Failed(error, journal.text())
+            return Failed(journal.stopped_by or self._explain(trapped, wasm_path), journal.text())
         except GuestFailure as failure:
             return Failed(failure.error, journal.text())
         return Completed(output, journal.text())
+
+    def _explain(self, trapped: Trapped, wasm_path: str) -> GuestError:
+        try:
+            return explain_trap(trapped.report, wasm_path, self._limits)
+        except OSError as error:
+            raise CannotLoad(f"{Path(wasm_path).name}: {error.strerror}") from None
 
     def _run(self, module: LoadedModule, input_json: bytes) -> bytes:
         limits = self._limits
@@ -49,7 +55,7 @@ class Executor:
             self._deadline.begin()
             guest.instantiate(module.prepared, module.memory_nth)
             pointer = guest.call(module.handle_nth, pass_input(guest, module, input_json))
-            self._deadline.end()
+            # On the guest's time, too: how long it takes is the guest's doing.
             return take_output(guest, pointer, limits.output_bytes)
         finally:
             self._deadline.end()

@@ -185,4 +185,7 @@ class Modules:
 
 
 def _begins_with_a_start_section(file: ModuleFile) -> bool:
-    return has_start_section(Path(file.wasm_path).read_bytes())
+    wasm = Path(file.wasm_path).read_bytes()
+    if module_sha256(wasm) != file.sha256:
+        raise PlatformUnavailable(f"{Path(file.wasm_path).name} is damaged")
+    return has_start_section(wasm)

@@ -122,12 +122,17 @@ class SandboxPool:
         return await self._modules.ensure(sha256, load_wasm)
 
     async def admit(self) -> None:
-        """Return when an execution may begin. Call it before recording the execution, and `run` right after.
+        """Return when an execution may begin. Call it before recording the execution, and `run`, or `withdraw`, after.
 
         Raises Overloaded when every process is held by a long-running guest and none comes free within a second.
         """
         self._refuse_if_stopping()
         await self._admission.enter()
+
+    def withdraw(self) -> None:
+        """One that was admitted will not come to run."""
+        self._admission.came()
+        self._admission.let_in()
 
     async def run(self, module: ModuleFile, input_json: bytes) -> Completed | Failed:
         """Run the guest. input_json: JSON text in UTF-8, checked already.

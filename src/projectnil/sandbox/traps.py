@@ -33,7 +33,10 @@ _TESTS_OF_A_RESULT = frozenset((0x02, 0x04, 0x05, 0x0B, 0x0D, 0x20, 0x21, 0x22, 
 
 
 def explain_trap(report: TrapReport, wasm_path: str, limits: Limits) -> GuestError:
-    """The error of a trap that the host did not ask for. wasm_path: the module, read only to tell what gave up."""
+    """The error of a trap that the host did not ask for. wasm_path: the module, read only to tell what gave up.
+
+    Raises OSError when it is not there.
+    """
     if report.code is None:
         return GuestTrapped("UNKNOWN", "it stopped for a reason the engine does not name")
     code = TrapCode(report.code)
@@ -47,7 +50,7 @@ def _ran_out_of_memory(report: TrapReport, wasm_path: str) -> bool:
         return False
     try:
         return gave_up_after_memory_grow(Path(wasm_path).read_bytes(), report.module_offset)
-    except (OSError, IndexError):
+    except IndexError:
         return False
 
 
