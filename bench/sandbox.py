@@ -16,6 +16,7 @@ from projectnil.sandbox.engine import create_engine, translate
 from projectnil.sandbox.execution import Executor
 from projectnil.sandbox.fingerprint import ENGINE_SETTINGS
 from projectnil.sandbox.imports import HOST_FUNCTIONS, function_type
+from projectnil.sandbox.seal import sealed
 from projectnil.sandbox.snapshotter import take_snapshot
 from projectnil.sandbox.wasm_snapshot import has_start_section
 from tests.support.asc import compile_fresh
@@ -106,7 +107,7 @@ def _machine_code(wasm: bytes, path: Path) -> tuple[str, str]:
     if has_start_section(wasm):
         wasm = take_snapshot(engine, Limits(), str(wasm_path))
         wasm_path.write_bytes(wasm)
-    code_path.write_bytes(translate(engine, wasm))
+    code_path.write_bytes(sealed(str(code_path), translate(engine, wasm)))
     return str(code_path), str(wasm_path)
 
 
