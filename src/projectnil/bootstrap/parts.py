@@ -13,7 +13,7 @@ from projectnil.bootstrap.logs import configure_logs
 from projectnil.config import Settings
 from projectnil.domain.errors import PlatformError
 from projectnil.postgres.errors import ANY_ERROR
-from projectnil.processes import hide_from_siblings
+from projectnil.processes import DEFAULT_SLICES_NS, SHORT_SLICES_NS, hide_from_siblings, take_slices
 
 log = structlog.get_logger()
 
@@ -22,6 +22,8 @@ def run_part(part: str, settings: Settings, listener: socket.socket | None, on_r
     """Run `api` or `compiler` until it is stopped; returns the exit code."""
     configure_logs(settings, part)
     hide_from_siblings()
+    # A compiler computes for long, and whoever waits for an execution should not wait for it.
+    take_slices(SHORT_SLICES_NS if part == "api" else DEFAULT_SLICES_NS)
     # uvloop is for the api, whose speed matters; it cannot start a process as another user.
     run = uvloop.run if part == "api" else asyncio.run
     return run_to_exit_code(_part(part, settings, listener, on_ready), part, run)

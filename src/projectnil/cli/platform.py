@@ -30,11 +30,12 @@ def serve(
     from projectnil.bootstrap.logs import configure_logs  # noqa: PLC0415 # keeps the client commands quick
     from projectnil.bootstrap.parts import run_to_exit_code  # noqa: PLC0415
     from projectnil.bootstrap.serve import serve as serve_platform  # noqa: PLC0415
-    from projectnil.processes import hide_from_siblings  # noqa: PLC0415
+    from projectnil.processes import SHORT_SLICES_NS, hide_from_siblings, take_slices  # noqa: PLC0415
 
     settings = _settings(host=host, port=port, data_dir=data_dir, database_url=database_url, workers=workers)
     configure_logs(settings, "serve")
     hide_from_siblings()
+    take_slices(SHORT_SLICES_NS)  # also for the embedded Postgres, which is its child
     work = serve_platform(settings, _say_ready)
     raise typer.Exit(run_to_exit_code(work, "serve"))
 

@@ -5,10 +5,8 @@ Sources: prctl(2), setrlimit(2), capset(2), capabilities(7).
 
 import ctypes
 import os
-import platform
 import resource
 import signal
-import struct
 import sys
 from collections.abc import Callable
 
@@ -21,10 +19,6 @@ _CAP_DAC_READ_SEARCH = 1 << 2
 # Each loaded module keeps its file open (engine.LOADED_MODULES); the rest is the socket and the standard streams.
 _OPEN_FILES = 256
 _LOWEST_PRIORITY = 19
-_SCHED_SETATTR = {"x86_64": 314, "aarch64": 274}
-# struct sched_attr { u32 size; u32 policy; u64 flags; s32 nice; u32 priority; u64 runtime, deadline, period; }: for an
-# ordinary policy, `runtime` asks for long slices (ns; since Linux 6.12), which whoever wakes up may interrupt.
-_LONG_SLICES = struct.pack("IIQiIQQQ", 48, 0, 0, _LOWEST_PRIORITY, 0, 100_000_000, 0, 0)
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -55,9 +49,6 @@ def prepare_to_give_way() -> Callable[[], bool]:
     def give_way() -> bool:
         # On Linux a priority belongs to a thread, and the main thread's id is the process's (setpriority(2), NOTES).
         os.setpriority(os.PRIO_PROCESS, os.getpid(), _LOWEST_PRIORITY)
-        number = _SCHED_SETATTR.get(platform.machine())
-        if number is not None:
-            _libc.syscall(number, os.getpid(), _LONG_SLICES, 0)
         if autogroup is None:
             return True
         try:

@@ -19,6 +19,7 @@ from wasmtime import Engine
 from projectnil.domain.executions import Failed
 from projectnil.domain.guest_errors import GuestTimedOut
 from projectnil.domain.limits import Limits
+from projectnil.processes import LONG_SLICES_NS, SHORT_SLICES_NS, take_slices
 from projectnil.sandbox.capi import EngineFault
 from projectnil.sandbox.engine import CannotLoad, create_engine, translate
 from projectnil.sandbox.execution import Executor
@@ -122,6 +123,7 @@ class _Connection:
             numbers = [number for number, _ in self._waiting]
             self._waiting.clear()
             if numbers or not self._is_known_as_slow:
+                take_slices(LONG_SLICES_NS)
                 self._is_known_as_slow = True
                 self._replies += encode_frame(Returned(numbers), 0)
             if self._replies:
@@ -151,7 +153,9 @@ class _Connection:
         with self._lock:
             if not self._waiting:
                 return None
-            self._is_known_as_slow = False
+            if self._is_known_as_slow:
+                take_slices(SHORT_SLICES_NS)
+                self._is_known_as_slow = False
             self._begun, body = self._waiting.popleft()
             return body
 
