@@ -20,7 +20,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that looks like a checkout after `make setup`."""
     folder = tmp_path_factory.mktemp("checkout")
     folder.chmod(0o711)
-    for name in (".venv", "examples"):
+    for name in (".venv", "examples", "bench", "tests", "src", "toolchains"):
         (folder / name).symlink_to(ROOT / name)
     return folder
 

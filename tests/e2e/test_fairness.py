@@ -1,12 +1,15 @@
 """A guest that spins holds one sandbox process, never the api; past the maximum the platform says when to come back."""
 
+import os
 import threading
 from pathlib import Path
 
 import httpx
+import pytest
 
+from projectnil.processes import SHORT_SLICES_NS
 from tests.support.functions import ECHO, SPIN, execute, ready
-from tests.support.platform import Platform, running_platform
+from tests.support.platform import Platform, running_platform, time_slice_ns
 
 
 def spinners(platform: Platform, function_id: str, count: int) -> tuple[list[threading.Thread], list[httpx.Response]]:
@@ -70,3 +73,13 @@ def test_a_module_that_cannot_run_takes_no_room_from_those_that_can(data_dir: Pa
         for n in range(10):
             assert "nope" in execute(http, broken, {})["errorMessage"]
             assert execute(http, echo, {"n": n})["output"] == {"n": n}
+
+
+@pytest.mark.skipif(time_slice_ns(os.getpid()) is None, reason="this kernel tells no slices (Linux 6.12 or later does)")
+def test_who_answers_requests_asks_for_shorter_slices_than_a_compiler(platform: Platform) -> None:
+    def slices_ns(containing: str) -> set[int | None]:
+        return {time_slice_ns(process.pid) for process in platform.children(containing)}
+
+    assert slices_ns("bootstrap.child api") == slices_ns("bin/postgres") == {SHORT_SLICES_NS}
+    assert slices_ns("bootstrap.child compiler").isdisjoint({SHORT_SLICES_NS})
+    assert slices_ns("worker.mjs").isdisjoint({SHORT_SLICES_NS})

@@ -15,12 +15,14 @@ from projectnil.domain.errors import Overloaded, PlatformUnavailable
 from projectnil.domain.executions import Completed, Failed
 from projectnil.domain.guest_errors import GuestTimedOut
 from projectnil.domain.limits import MIB, Limits
+from projectnil.processes import LONG_SLICES_NS, SHORT_SLICES_NS
 from projectnil.sandbox.child import NotBegun, ProcessLost, SandboxProcess
 from projectnil.sandbox.code_cache import ModuleFile
 from projectnil.sandbox.forking import ForkServer, ProcessHandle
 from projectnil.sandbox.pool import DEPTH, SandboxPool
 from projectnil.sandbox.protocol import Role, Run
 from tests.sandbox.guests import LIMITS, MakePool, case_module, execute, prepare, translated, wat
+from tests.support.platform import time_slice_ns
 
 ECHO = case_module("echo")
 SPINNER = case_module("infinite_loop")
@@ -249,6 +251,25 @@ async def test_a_guest_that_takes_long_gives_way_to_others_and_takes_its_process
     await spinning
     await until_gone({first})
     assert await execute(pool, ECHO) == Completed(b"{}", logs="")
+
+
+@pytest.mark.skipif(time_slice_ns(os.getpid()) is None, reason="this kernel tells no slices (Linux 6.12 or later does)")
+async def test_others_may_interrupt_a_guest_that_takes_long_but_not_the_next_one(make_pool: MakePool) -> None:
+    pool = await make_pool(ROOMY)
+    spinner, slow, quick = [await ready_module(pool, wasm) for wasm in (SPINNER, SLOW_ECHO, QUICK_ECHO)]
+    (pid,) = pool.process_ids()
+    for _ in range(5):
+        await pool.run(slow, b"[1]")
+        await pool.run(quick, b"[2]")
+        if pid in pool.process_ids():  # none of them took so long that its process had to go
+            assert time_slice_ns(pid) == SHORT_SLICES_NS
+    pid = next(iter(pool.process_ids()))
+    spinning = [asyncio.create_task(pool.run(spinner, b"{}")) for _ in pool.process_ids()]
+    async with asyncio.timeout(5):
+        while time_slice_ns(pid) != LONG_SLICES_NS:  # noqa: ASYNC110 # the kernel tells when asked
+            await asyncio.sleep(0.01)
+    for task in spinning:
+        task.cancel()
 
 
 async def test_when_the_fork_server_is_lost_the_pool_gets_another(make_pool: MakePool) -> None:

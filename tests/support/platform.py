@@ -107,3 +107,11 @@ def _ready_url(process: subprocess.Popen[str], log: Path) -> str:
     match = READY.fullmatch(line)
     assert match, f"not ready: {line!r}\n{log.read_text(errors='replace')[-4000:]}"
     return match[1]
+
+
+def time_slice_ns(pid: int) -> int | None:
+    """How long the kernel lets a process keep a processor that others want; None where it does not tell."""
+    with contextlib.suppress(OSError):
+        found = re.search(r"^se\.slice\s*:\s*(\d+)$", Path(f"/proc/{pid}/sched").read_text(), re.MULTILINE)
+        return int(found[1]) if found else None
+    return None
