@@ -100,8 +100,8 @@ def _convert(values: dict[str, object]) -> Settings:
 
 
 def _why_not(message: str, value: object) -> str:
-    problem = wrong_kind(message)
-    return message if problem is None else f"{problem.partition(',')[0]}; it is {value!r}"
+    kinds = wrong_kind(message)
+    return message if kinds is None else f"must be {kinds[0]}; it is {value!r}"
 
 
 def _convert_path(kind: type, value: object) -> object:

@@ -104,9 +104,14 @@ def _invalid_field(message: str) -> InvalidInput:
     if missing := _MISSING_FIELD.match(message):
         return InvalidInput("is required", missing["field"])
     if located := _AT_FIELD.match(message):
-        problem = located["problem"]
-        return InvalidInput(wrong_kind(problem) or problem.replace("`", ""), located["field"] or None)
-    return InvalidInput(f"the body {wrong_kind(message) or 'is not what it must be: ' + message.replace('`', '')}")
+        return InvalidInput(_in_plain_words(located["problem"]), located["field"] or None)
+    prefix = "the body" if wrong_kind(message) else "the body is not what it must be:"
+    return InvalidInput(f"{prefix} {_in_plain_words(message)}")
+
+
+def _in_plain_words(message: str) -> str:
+    kinds = wrong_kind(message)
+    return f"must be {kinds[0]}, and this is {kinds[1]}" if kinds else message.replace("`", "")
 
 
 def _why_malformed(body: bytes, error: Exception) -> str:

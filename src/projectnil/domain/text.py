@@ -14,16 +14,16 @@ _KINDS = {
 _WRONG_KIND = re.compile(r"Expected `(?P<wanted>[a-z |]+)`, got `(?P<given>[a-z]+)`$")
 
 
-def wrong_kind(message: str) -> str | None:
-    """msgspec's "Expected `str | null`, got `int`" as "must be text or null, and this is a whole number".
+def wrong_kind(message: str) -> tuple[str, str] | None:
+    """What msgspec wanted, and what it was given, in plain words; None for any other message.
 
-    None for any other message.
+    Of "Expected `str | null`, got `int`" it is "text or null" and "a whole number".
     """
     found = _WRONG_KIND.match(message)
     if found is None:
         return None
     wanted = " or ".join(_KINDS.get(kind, kind) for kind in found["wanted"].split(" | "))
-    return f"must be {wanted}, and this is {_KINDS.get(found['given'], found['given'])}"
+    return wanted, _KINDS.get(found["given"], found["given"])
 
 
 def storable(text: str) -> str:

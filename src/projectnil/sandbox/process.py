@@ -122,9 +122,11 @@ class _Connection:
                 self._take_in(self._read(_READ_BYTES, socket.MSG_DONTWAIT))
             numbers = [number for number, _ in self._waiting]
             self._waiting.clear()
-            if numbers or not self._is_known_as_slow:
+            is_news = not self._is_known_as_slow
+            if is_news:
                 take_slices(LONG_SLICES_NS)
                 self._is_known_as_slow = True
+            if numbers or is_news:
                 self._replies += encode_frame(Returned(numbers), 0)
             if self._replies:
                 self._send_replies()
