@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
+from msgspec import structs
 
 from projectnil.domain.errors import InvalidInput
 from projectnil.domain.languages import Language
@@ -24,6 +25,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 8080
     data_dir: Path = Path(".projectnil")
     database_url: str | None = None
+    database_url_file: Path | None = None
     database_connections: int = 8
     workers: int = 1
     url: str = "http://127.0.0.1:8080"
@@ -74,7 +76,7 @@ def read_settings(environment: Mapping[str, str], **overrides: object) -> Settin
         if text is not None and text != "":
             values[name] = text.split(",") if name == "compiler_languages" else text
     values.update({name: value for name, value in overrides.items() if value is not None})
-    settings = _convert(values)
+    settings = _with_secrets(_convert(values))
     _check(settings)
     return settings
 
@@ -97,6 +99,19 @@ def _convert(values: dict[str, object]) -> Settings:
         except msgspec.ValidationError as error:
             raise InvalidInput(_why_not(str(error), values[field.name]), PREFIX + field.name.upper()) from None
     return Settings(**converted)  # type: ignore[arg-type] # each value was converted to its field's type above
+
+
+def _with_secrets(settings: Settings) -> Settings:
+    """The database's URL holds a password, so it may be in a file that only we can read."""
+    if settings.database_url is not None or settings.database_url_file is None:
+        return settings
+    try:
+        database_url = settings.database_url_file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"cannot be read: {error}", PREFIX + "DATABASE_URL_FILE") from None
+    if not database_url:
+        raise InvalidInput(f"{settings.database_url_file} is empty", PREFIX + "DATABASE_URL_FILE")
+    return structs.replace(settings, database_url=database_url)
 
 
 def _why_not(message: str, value: object) -> str:

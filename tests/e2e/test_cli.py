@@ -220,6 +220,16 @@ def test_a_terminal_gets_a_spinner_and_colours_and_a_script_does_not(pnil: Pnil,
     assert "\x1b[" not in pnil("show", "colourful").stdout
 
 
+def test_health_shows_each_part(pnil: Pnil) -> None:
+    shown = pnil("health")
+    assert shown.returncode == 0, shown.stderr
+    parts = dict(line.split(maxsplit=1) for line in shown.stdout.splitlines())
+    assert parts["platform"] == "UP"
+    assert parts["compiler"].split() == ["UP", "serves", "assemblyscript"]
+    assert "0 busy" in parts["sandbox"]
+    assert pnil.json("health")["status"] == "UP"
+
+
 def test_nothing_at_the_address_says_how_to_start_it() -> None:
     done = Pnil("http://127.0.0.1:1")("list")
     assert done.returncode == 1

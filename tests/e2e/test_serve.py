@@ -7,12 +7,16 @@ import socket
 import subprocess
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import psutil
 import pytest
 
+from projectnil.postgres.connections import connect
 from tests.support.functions import ECHO, SPIN, execute, ready, register, wait_compiled
 from tests.support.platform import PNIL, READY, environment, running_platform, start_platform
 from tests.support.postgres import Cluster
@@ -194,6 +198,42 @@ def test_an_api_refuses_a_database_that_was_not_migrated(tmp_path: Path, data_di
         result = finish(["compiler", "--database-url", url, "--data-dir", tmp_path])
         assert result.returncode == 1
         assert "does not exist: run 'pnil migrate' first" in result.stderr
+
+
+async def test_health_exits_with_1_while_the_database_cannot_be_reached(cluster: Cluster, data_dir: Path) -> None:
+    async with cluster.database() as url:
+        with running_api(url, data_dir) as api_url:
+            assert (await asyncio.to_thread(finish, ["health"], url=api_url)).returncode == 0
+            await close_database(cluster, urlsplit(url).path[1:])
+            down = await asyncio.to_thread(finish, ["health"], url=api_url)
+    assert down.returncode == 1
+    assert down.stdout.splitlines()[0].split() == ["platform", "DOWN"]
+    assert "database" in down.stdout
+
+
+async def close_database(cluster: Cluster, name: str) -> None:
+    admin = await connect(cluster.url("postgres"))
+    await admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+    await admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name)
+    await admin.close()
+
+
+@contextmanager
+def running_api(database_url: str, data_dir: Path) -> Iterator[str]:
+    """Its URL; it has the database's from a file."""
+    path = data_dir.with_name("database-url")
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"{database_url}\n")
+    command = [PNIL, "api", "--port", "0", "--data-dir", str(data_dir)]
+    variables = environment(database_url_file=str(path))
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=variables) as process:
+        try:
+            assert process.stdout is not None
+            match = READY.fullmatch(process.stdout.readline())
+            assert match
+            yield match[1]
+        finally:
+            process.terminate()
 
 
 def test_migrating_and_pruning_work_while_the_platform_runs_and_while_it_does_not(data_dir: Path) -> None:

@@ -41,6 +41,23 @@ def test_a_value_that_does_not_fit_is_refused_by_the_name_of_its_variable(name: 
         read_settings({f"PROJECTNIL_{name}": value})
 
 
+def test_the_databases_address_may_be_in_a_file_and_the_variable_wins_over_it(tmp_path: Path) -> None:
+    path = tmp_path / "database-url"
+    path.write_text("postgresql://nil@one/nil\n")
+    environment = {"PROJECTNIL_DATABASE_URL_FILE": str(path)}
+    assert read_settings(environment).database_url == "postgresql://nil@one/nil"
+    assert read_settings(environment, database_url="postgresql://two/nil").database_url == "postgresql://two/nil"
+
+
+@pytest.mark.parametrize(("content", "reason"), [(None, "No such file"), (b"\n", "is empty"), (b"\xff", "decode")])
+def test_a_file_without_an_address_is_refused_by_its_name(tmp_path: Path, content: bytes | None, reason: str) -> None:
+    path = tmp_path / "database-url"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InvalidInput, match=f"^PROJECTNIL_DATABASE_URL_FILE: .*{reason}"):
+        read_settings({"PROJECTNIL_DATABASE_URL_FILE": str(path)})
+
+
 def test_misspelt_variables_are_found() -> None:
     assert unknown_variables({"PROJECTNIL_PROT": "1", "PROJECTNIL_PORT": "1", "PATH": ""}) == ["PROJECTNIL_PROT"]
 

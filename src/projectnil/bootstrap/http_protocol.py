@@ -10,6 +10,10 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from projectnil.api.problems import MEDIA_TYPE, malformed_request_problem
 
 
+# Longer than a proxy keeps an idle connection to us, so that it never sends a request on one we are about to close.
+_KEEP_ALIVE_S = 75
+
+
 def http_config(app: Callable[..., Any], stop_grace_s: int | None = None) -> uvicorn.Config:
     """How uvicorn serves an ASGI application here. stop_grace_s: for answers on their way when it stops."""
     return uvicorn.Config(
@@ -21,6 +25,7 @@ def http_config(app: Callable[..., Any], stop_grace_s: int | None = None) -> uvi
         ws="none",
         proxy_headers=False,
         server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=stop_grace_s,
     )
 

@@ -1,6 +1,5 @@
 """The client commands."""
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,16 +7,11 @@ from typing import Annotated, Any
 import typer
 
 from projectnil.cli import output, streams
-from projectnil.cli.client import Client, CommandFailed
-from projectnil.config import read_settings
+from projectnil.cli.client import CommandFailed
+from projectnil.cli.options import AsJson, Url, client_of
 
 Json = dict[str, Any]
 
-Url = Annotated[
-    str | None,
-    typer.Option("--url", help=r"where projectnil is; or PROJECTNIL_URL  \[default: http://127.0.0.1:8080]"),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output, for scripts")]
 NameOrId = Annotated[str, typer.Argument(metavar="NAME|ID", help="a function's name, or its id")]
 
 _LANGUAGES = {".ts": "assemblyscript"}
@@ -37,7 +31,7 @@ def deploy(
 ) -> None:
     """Create a function from FILE, or update the one of that name, and wait until it is compiled."""
     source = _read_source(file)
-    with _client(url) as client, output.spinner("compiling"):
+    with client_of(url) as client, output.spinner("compiling"):
         function = client.deploy(name or _name_of(file), description, language or _language_of(file), source)
         if not no_wait:
             function = client.wait_compiled(function, timeout_s)
@@ -63,7 +57,7 @@ def invoke(
 ) -> None:
     """Run a function and print its output; exit with 1 if it fails."""
     given = streams.read_input() if input_json == "-" else input_json
-    with _client(url) as client:
+    with client_of(url) as client:
         result = client.execute(client.find(function), given.strip() or "{}")
         recorded = client.get(f"/executions/{result.id}") if logs or result.failed else {}
     output.print_logs(recorded.get("logs"))
@@ -84,7 +78,7 @@ def list_functions(
     as_json: AsJson = False,
 ) -> None:
     """List functions, the newest first."""
-    with _client(url) as client:
+    with client_of(url) as client:
         functions = client.get("/functions", limit=limit, status=status)
     if as_json:
         output.print_json(functions)
@@ -95,7 +89,7 @@ def list_functions(
 
 def show(function: NameOrId, url: Url = None, as_json: AsJson = False) -> None:
     """Show a function: its state, its compiler's message, its source."""
-    with _client(url) as client:
+    with client_of(url) as client:
         details = client.show(client.find(function))
     if as_json:
         output.print_json(details)
@@ -124,7 +118,7 @@ def executions(
     as_json: AsJson = False,
 ) -> None:
     """List executions, the newest first."""
-    with _client(url) as client:
+    with client_of(url) as client:
         path = "/executions" if function is None else f"/functions/{client.find(function)}/executions"
         found = client.get(path, limit=limit, status=status)
     if as_json:
@@ -137,7 +131,7 @@ def execution(
     execution_id: Annotated[str, typer.Argument(metavar="ID")], url: Url = None, as_json: AsJson = False
 ) -> None:
     """Show an execution: its input, its output, what it logged."""
-    with _client(url) as client:
+    with client_of(url) as client:
         details = client.get(f"/executions/{output.path_segment(execution_id)}")
     if as_json:
         output.print_json(details)
@@ -166,7 +160,7 @@ def delete(
     as_json: AsJson = False,
 ) -> None:
     """Delete a function and its executions."""
-    with _client(url) as client:
+    with client_of(url) as client:
         function_id = client.find(function)
         if sys.stdin.isatty() and not yes and not as_json:
             typer.confirm(f"Delete {function} and all its executions?", abort=True)
@@ -175,10 +169,6 @@ def delete(
         output.print_json({"id": function_id})
     else:
         output.out.print(f"deleted {function_id}")
-
-
-def _client(url: str | None) -> Client:
-    return Client(read_settings(os.environ, url=url).url)
 
 
 def _read_source(file: Path) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from projectnil import __version__
-from projectnil.cli import functions, output, platform, streams
+from projectnil.cli import functions, health, output, platform, streams
 from projectnil.cli.client import CommandFailed
 from projectnil.domain.errors import PlatformError
 
@@ -26,6 +26,7 @@ PLATFORM: tuple[Callable[..., None], ...] = (
     platform.compiler,
     platform.migrate,
     platform.prune,
+    health.health,
 )
 FUNCTIONS: tuple[Callable[..., None], ...] = (
     functions.deploy,
