@@ -22,7 +22,8 @@ def test_a_changeset_with_a_body_of_procedural_code_is_not_split_at_semicolons()
 def test_sql_and_rollback_are_told_apart() -> None:
     text = (
         "--liquibase formatted sql logicalFilePath:x/1.sql\n\n--changeset me:1\nCREATE TABLE a ();\n"
-        "--rollback DROP TABLE a;\n--changeset me:2 splitStatements:false\nSELECT 1;\n--rollback empty\n"
+        "--rollback DROP TABLE a;\n--changeset me:2 splitStatements:false stripComments:false\n"
+        "SELECT 1;\n--rollback empty\n"
     )
     first, second = parse_changelog(text)
     assert (first.sql, first.rollback) == ("CREATE TABLE a ();", "DROP TABLE a;")

@@ -25,7 +25,7 @@ COMMENT ON COLUMN executions.node_id IS 'the api process that runs it; see nodes
 CREATE INDEX executions_by_function ON executions (function_id, id);
 --rollback DROP TABLE executions;
 
---changeset projectnil:002-execution-partitions splitStatements:false
+--changeset projectnil:002-execution-partitions splitStatements:false stripComments:false
 -- One partition a week (Monday, UTC), named by its first day. A version 7 id begins with 48 bits of Unix time in
 -- milliseconds (RFC 9562, section 5.7), so a bound is that prefix followed by zeros.
 CREATE FUNCTION execution_id_bound(moment timestamptz) RETURNS uuid

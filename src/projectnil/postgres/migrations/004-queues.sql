@@ -1,6 +1,6 @@
 --liquibase formatted sql logicalFilePath:projectnil/004-queues.sql
 
---changeset projectnil:004-pgmq splitStatements:false
+--changeset projectnil:004-pgmq splitStatements:false stripComments:false
 -- pgmq is a server's extension, or its SQL was installed as a plain schema beforehand (`pnil migrate` does that).
 DO $$
 BEGIN
@@ -27,7 +27,7 @@ SELECT pgmq.create('compilation_results');
 --rollback SELECT pgmq.drop_queue('compilation_jobs');
 --rollback SELECT pgmq.drop_queue('compilation_results');
 
---changeset projectnil:004-queue-notification splitStatements:false
+--changeset projectnil:004-queue-notification splitStatements:false stripComments:false
 -- pgmq's own notification keeps its state in an unlogged table, which a crash of the server empties; this one has
 -- none. The channel is the queue's name.
 CREATE FUNCTION notify_queue() RETURNS trigger

@@ -9,14 +9,16 @@ from importlib import resources
 import msgspec
 
 _HEADER = re.compile(r"^--liquibase formatted sql logicalFilePath:(\S+)$")
-_CHANGESET = re.compile(r"^--changeset (?P<author>[^:\s]+):(?P<id>\S+)(?P<whole> splitStatements:false)?$")
+_CHANGESET = re.compile(
+    r"^--changeset (?P<author>[^:\s]+):(?P<id>\S+)(?P<whole> splitStatements:false stripComments:false)?$"
+)
 _ROLLBACK = re.compile(r"^--rollback (.*)$")
 
 
 class Changeset(msgspec.Struct, frozen=True, kw_only=True):
     """One step of the schema. Its identity, as Liquibase sees it, is (id, author, file).
 
-    is_one_statement: Liquibase must not split it at semicolons.
+    is_one_statement: Liquibase must neither split it at semicolons nor take the comments out of its function bodies.
     """
 
     id: str
