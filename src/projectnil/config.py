@@ -26,6 +26,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     data_dir: Path = Path(".projectnil")
     database_url: str | None = None
     database_url_file: Path | None = None
+    database_wait_s: float = 0.0
     database_connections: int = 8
     workers: int = 1
     url: str = "http://127.0.0.1:8080"
@@ -128,7 +129,7 @@ def _convert_path(kind: type, value: object) -> object:
 def _check(settings: Settings) -> None:
     for name in Settings.__struct_fields__:
         value = getattr(settings, name)
-        zero_is_fine = name in ("port", "retention_days")
+        zero_is_fine = name in ("port", "retention_days", "database_wait_s")
         if isinstance(value, int | float) and not (value > 0 or (value == 0 and zero_is_fine)):
             least = "at least 0" if zero_is_fine else "greater than 0"
             raise InvalidInput(f"must be {least}; it is {value}", PREFIX + name.upper())

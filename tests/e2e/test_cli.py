@@ -238,6 +238,13 @@ def test_nothing_at_the_address_says_how_to_start_it() -> None:
     )
 
 
+def test_a_password_in_the_address_is_not_shown(pnil: Pnil) -> None:
+    done = pnil("list", "--url", "http://operator:correct-horse@127.0.0.1:1")
+    assert done.returncode == 1
+    assert "nothing answers at http://127.0.0.1:1;" in done.stderr
+    assert "horse" not in done.stderr
+
+
 @pytest.mark.parametrize("url", ["nonsense", "ftp://x", "http://"])
 def test_an_address_that_is_none_is_an_error(url: str) -> None:
     done = Pnil("http://127.0.0.1:1")("list", "--url", url)

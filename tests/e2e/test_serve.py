@@ -7,7 +7,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from projectnil.postgres.connections import connect
+from projectnil.postgres.embedded import EmbeddedPostgres
 from tests.support.functions import ECHO, SPIN, execute, ready, register, wait_compiled
 from tests.support.platform import PNIL, READY, environment, running_platform, start_platform
 from tests.support.postgres import Cluster
@@ -189,6 +190,34 @@ async def test_ten_processes_that_migrate_at_once_do_it_once(cluster: Cluster) -
     assert sorted(result.stdout == "the database is up to date\n" for result in results) == [False] + [True] * 9
 
 
+async def test_parts_wait_for_a_database_that_is_only_starting_and_then_for_its_migration(data_dir: Path) -> None:
+    data_dir.mkdir(parents=True)
+    embedded = EmbeddedPostgres(data_dir)
+    with running_api(embedded.url, data_dir / "api", database_wait_s="60") as ready_url:
+        waiting = asyncio.create_task(asyncio.to_thread(ready_url))
+        await asyncio.sleep(2)
+        try:
+            await embedded.start()
+            await asyncio.sleep(2)
+            assert not waiting.done()
+            command: list[object] = ["migrate", "--database-url", embedded.url]
+            result = await asyncio.to_thread(finish, command, database_wait_s="60")
+            assert result.stdout.startswith("applied 001-function"), result.stderr
+            assert (await asyncio.to_thread(finish, ["health"], url=await waiting)).returncode == 0
+        finally:
+            await embedded.stop()
+
+
+def test_migrating_waits_as_long_as_it_is_told_and_then_says_why(data_dir: Path) -> None:
+    began = time.monotonic()
+    command = ["migrate", "--database-url", "postgresql://nil@127.0.0.1:1/nil", "--data-dir", data_dir]
+    result = finish(command, database_wait_s="2")
+    assert time.monotonic() - began >= 2
+    assert result.returncode == 1
+    assert result.stderr.count("database.waiting") == 1
+    assert "cannot connect to Postgres" in result.stderr.splitlines()[-1]
+
+
 def test_an_api_refuses_a_database_that_was_not_migrated(tmp_path: Path, data_dir: Path) -> None:
     with running_platform(data_dir) as platform:
         url = f"postgresql://postgres@/template1?host={platform.data_dir}/postgres"
@@ -202,7 +231,8 @@ def test_an_api_refuses_a_database_that_was_not_migrated(tmp_path: Path, data_di
 
 async def test_health_exits_with_1_while_the_database_cannot_be_reached(cluster: Cluster, data_dir: Path) -> None:
     async with cluster.database() as url:
-        with running_api(url, data_dir) as api_url:
+        with running_api(url, data_dir) as ready_url:
+            api_url = await asyncio.to_thread(ready_url)
             assert (await asyncio.to_thread(finish, ["health"], url=api_url)).returncode == 0
             await close_database(cluster, urlsplit(url).path[1:])
             down = await asyncio.to_thread(finish, ["health"], url=api_url)
@@ -219,19 +249,23 @@ async def close_database(cluster: Cluster, name: str) -> None:
 
 
 @contextmanager
-def running_api(database_url: str, data_dir: Path) -> Iterator[str]:
-    """Its URL; it has the database's from a file."""
+def running_api(database_url: str, data_dir: Path, **settings: str) -> Iterator[Callable[[], str]]:
+    """Waits until it is ready and returns its URL. It has the database's from a file."""
     path = data_dir.with_name("database-url")
     path.parent.mkdir(exist_ok=True)
     path.write_text(f"{database_url}\n")
-    command = [PNIL, "api", "--port", "0", "--data-dir", str(data_dir)]
-    variables = environment(database_url_file=str(path))
+    command = [str(PNIL), "api", "--port", "0", "--data-dir", str(data_dir)]
+    variables = environment(database_url_file=str(path), **settings)
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=variables) as process:
-        try:
+
+        def ready_url() -> str:
             assert process.stdout is not None
             match = READY.fullmatch(process.stdout.readline())
             assert match
-            yield match[1]
+            return match[1]
+
+        try:
+            yield ready_url
         finally:
             process.terminate()
 

@@ -9,7 +9,6 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from projectnil.api.problems import MEDIA_TYPE, malformed_request_problem
 
-
 # Longer than a proxy keeps an idle connection to us, so that it never sends a request on one we are about to close.
 _KEEP_ALIVE_S = 75
 

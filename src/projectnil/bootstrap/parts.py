@@ -10,6 +10,7 @@ import structlog
 import uvloop
 
 from projectnil.bootstrap.logs import configure_logs
+from projectnil.bootstrap.migration import wait_for_migrated
 from projectnil.config import Settings
 from projectnil.domain.errors import PlatformError
 from projectnil.postgres.errors import ANY_ERROR
@@ -56,6 +57,7 @@ async def _part(part: str, settings: Settings, listener: socket.socket | None, o
     database_url = settings.database_url
     if database_url is None:
         sys.exit(f"pnil {part} needs a database: give --database-url or PROJECTNIL_DATABASE_URL")
+    await wait_for_migrated(database_url, settings.database_wait_s)
     if part == "compiler":
         from projectnil.bootstrap.compiler_process import run_compiler  # noqa: PLC0415
 

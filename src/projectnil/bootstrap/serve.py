@@ -51,7 +51,7 @@ async def _run(settings: Settings, on_ready: Callable[[str], None]) -> None:
     with locked(settings.data_dir), contextlib.closing(listen(settings.host, settings.port)) as listener:
         _warn_if_public(listener)
         async with _database(settings) as (database_url, database):
-            await migrate_database(database_url)
+            await migrate_database(database_url, settings.database_wait_s)
             settings = _with_database(settings, database_url)
             parts = [_Part(f"api-{n}", "api", settings, listener) for n in range(settings.workers)]
             parts.append(_Part("compiler", "compiler", settings, None))

@@ -20,7 +20,7 @@ _AGE = re.compile(r"(?P<number>[1-9][0-9]{0,4})(?P<unit>[dw])")
 async def migrate_once(settings: Settings) -> list[str]:
     """Bring the schema up to date; returns the ids of the changesets applied. Raises PlatformUnavailable."""
     async with _database(settings) as database_url:
-        return await migrate_database(database_url)
+        return await migrate_database(database_url, settings.database_wait_s)
 
 
 async def prune_once(settings: Settings, older_than: timedelta) -> list[str]:

@@ -1,6 +1,8 @@
 """The API as the command line sees it."""
 
 import json
+import os
+import ssl
 import time
 from types import TracebackType
 from typing import Any
@@ -23,16 +25,30 @@ class CommandFailed(Exception):
     """What the person at the terminal should read; the command exits with 1."""
 
 
+def _trusted(url: httpx.URL) -> ssl.SSLContext | bool:
+    """Whose certificates are believed: those of SSL_CERT_FILE, or of the public authorities."""
+    path = os.environ.get("SSL_CERT_FILE")
+    if url.scheme != "https" or not path:
+        return True
+    try:
+        return ssl.create_default_context(cafile=path)
+    except OSError as error:
+        raise CommandFailed(f"SSL_CERT_FILE: {path}: {error}") from None
+
+
 class Client:
     """Talks to one projectnil over HTTP. Every failure becomes a CommandFailed that says what to do."""
 
     def __init__(self, url: str) -> None:
-        self._url = url.rstrip("/")
         try:
-            host = httpx.URL(self._url).host
+            base = httpx.URL(url.rstrip("/"))
+            # A password is for the one who asks for it, not for a screen.
+            self._url = str(base.copy_with(userinfo=b""))
             # A proxy of the environment is not on the way to one's own machine.
-            own_machine = host in ("localhost", "::1") or host.startswith("127.")
-            self._http = httpx.Client(base_url=self._url, timeout=_TIMEOUT_S, trust_env=not own_machine)
+            own_machine = base.host in ("localhost", "::1") or base.host.startswith("127.")
+            self._http = httpx.Client(
+                base_url=base, timeout=_TIMEOUT_S, trust_env=not own_machine, verify=_trusted(base)
+            )
         except (httpx.InvalidURL, httpx.UnsupportedProtocol, ImportError) as error:
             raise CommandFailed(f"{url!r} is not a URL: {error}") from error
 
@@ -153,6 +169,10 @@ class Executed:
 
 
 def _problem(response: httpx.Response) -> str:
+    if response.status_code == 401:
+        return (
+            "a name and a password are asked for, or they are wrong: write them into the URL, https://name:password@..."
+        )
     try:
         problem = response.json()
         return f"{problem['detail']} (HTTP {response.status_code})"
