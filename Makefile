@@ -3,7 +3,7 @@ SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup run test check bench format lock clean
+.PHONY: setup run test test-deploy check bench format lock clean
 
 setup: ## install everything into this checkout
 	@scripts/setup
@@ -13,6 +13,10 @@ run: setup ## install, then run the platform on http://127.0.0.1:8080
 
 test: setup ## install, then run every test on the real parts
 	@$(BIN)/pytest
+
+test-deploy: setup ## test the way to a production host: images, Ansible, compose, Liquibase; needs root and Podman
+	@scripts/setup-deploy tests
+	@$(BIN)/pytest -x deploy/tests
 
 check: setup ## format, lint, types, import contracts
 	@$(BIN)/ruff format --check .
@@ -31,4 +35,4 @@ lock: setup ## choose new versions of every dependency
 	@scripts/lock
 
 clean: ## remove what setup installed; data is left alone
-	rm -rf $(VENV) toolchains/*/node_modules
+	rm -rf $(VENV) .venv-deploy toolchains/*/node_modules deploy/tests/liquibase/node_modules deploy/dist

@@ -30,12 +30,14 @@ def _kind(block: Block) -> str:
         return "file"  # written by the reader of test_console
     if block.marker.startswith("message: "):
         return "message"
+    if block.marker in ("host", "compose"):
+        return "deploy"  # run by deploy/tests, where Podman is
     if block.path.name == "ARCHITECTURE.md" and block.language == "text":
         return "map"  # test_reference
     return block.language
 
 
-KNOWN = {"guide", "file", "message", "map", "console", "sh", "mermaid", "ini", "text"}
+KNOWN = {"guide", "file", "message", "map", "console", "sh", "mermaid", "ini", "text", "deploy"}
 
 
 def _of(kind: str) -> list[Block]:
@@ -65,6 +67,16 @@ def test_a_command_that_tests_cannot_type_is_held_to_what_it_runs(block: Block) 
         HELD[command]()
 
 
+@pytest.mark.parametrize("block", _of("deploy"), ids=_place)
+def test_a_command_for_a_host_names_a_program_and_files_that_there_are(block: Block) -> None:
+    for line in block.text.splitlines():
+        for word in shlex.split(line, comments=True):
+            if word.endswith(".yml"):
+                assert (ROOT / "deploy" / "ansible" / word).is_file(), line
+            elif word.startswith(("scripts/", "deploy/image/", "../image/")):
+                assert os.access(ROOT / "deploy" / "ansible" / word if word[0] == "." else ROOT / word, os.X_OK), line
+
+
 def _installs_what_setup_needs() -> None:
     setup = (ROOT / "scripts" / "setup").read_text()
     assert "${PYTHON:-python3}" in setup
@@ -83,10 +95,16 @@ def _runs_every_test() -> None:
     assert "setup" in _makefile_needs("test")
 
 
+def _tests_deploying() -> None:
+    assert _last_of_make("test-deploy").endswith(".venv/bin/pytest -x deploy/tests")
+    assert "setup" in _makefile_needs("test-deploy")
+
+
 HELD = {
     "apt-get install python3 python3-venv make git": _installs_what_setup_needs,
     "make run": _runs_the_platform,
     "make test": _runs_every_test,
+    "make test-deploy": _tests_deploying,
 }
 
 

@@ -1,0 +1,171 @@
+"""The whole path of an operator, on one host, in order: empty, provisioned, deployed, upgraded, rolled back, restarted,
+backed up, destroyed, restored. The commands are those of docs/operating.md. A step needs those before it."""
+
+import re
+import time
+from pathlib import Path
+from urllib.parse import quote
+
+import httpx
+import pytest
+
+from deploy.tests import images
+from deploy.tests.conftest import OPERATOR
+from deploy.tests.document import Document
+from deploy.tests.history import read_history
+from deploy.tests.host import Host
+from deploy.tests.load import Load
+from deploy.tests.podman import REPOSITORY, podman, run
+from tests.support.functions import ECHO, FAIL, execute, ready
+
+DEPLOY = "ansible-playbook deploy.yml"
+UPGRADE = f"{DEPLOY} --extra-vars projectnil_version=0.2.0"
+RESTORE = "ansible-playbook restore.yml --extra-vars projectnil_backup=projectnil-20261122T031500Z.tar.gz"
+
+
+def changes(output: str) -> int:
+    """How many tasks changed something, as a playbook's recap says."""
+    return sum(int(count) for count in re.findall(r"\bchanged=(\d+)", output))
+
+
+def releases(host: Host) -> dict[str, str]:
+    """The release of each container, by its unit."""
+    shown = host.ssh("projectnil-status").splitlines()
+    return {line.split()[0]: line.split()[2] for line in shown if line.startswith(("projectnil-api@", "projectnil-c"))}
+
+
+def test_images_are_built_and_packed(document: Document, base_image: str) -> None:
+    document.run("scripts/setup-deploy")
+    document.run(". .venv-deploy/bin/activate")
+    document.run("deploy/image/build 0.1.0", *images.build_options(base_image))
+    document.run("deploy/image/fetch-postgres", images.make_postgres("localhost/projectnil:0.1.0"))
+
+
+def test_an_empty_host_is_provisioned_and_a_second_time_changes_nothing(document: Document) -> None:
+    document.run("cd deploy/ansible")
+    assert changes(document.run("ansible-playbook provision.yml")) > 10
+    assert changes(document.type("ansible-playbook provision.yml")) == 0
+
+
+def test_a_release_is_deployed_and_a_second_time_changes_nothing(document: Document, host: Host) -> None:
+    assert changes(document.run(DEPLOY)) > 5
+    assert changes(document.type(DEPLOY)) == 0
+    assert "projectnil-api@2" in document.run("ansible-playbook status.yml")
+    assert set(releases(host).values()) == {"0.1.0"}
+
+
+def test_pgmq_is_an_extension_there(host: Host) -> None:
+    query = "SELECT extname FROM pg_extension"
+    assert "pgmq" in host.ssh(f"podman exec projectnil-postgres psql -U projectnil -Atc '{query}'").splitlines()
+
+
+def test_nothing_but_ssh_and_the_proxy_can_be_reached(host: Host) -> None:
+    address = podman("inspect", "--format", "{{ .NetworkSettings.IPAddress }}", host.container).strip()
+    for port in (5432, 8081, 8082):
+        try:
+            httpx.get(f"http://{address}:{port}/health", timeout=2)
+        except httpx.TransportError:
+            continue
+        raise AssertionError(f"port {port} is open")
+
+
+def test_a_stranger_may_ask_for_its_health_and_nothing_else(api: httpx.Client) -> None:
+    assert api.get("/health", auth=("", "")).json()["status"] == "UP"
+    assert api.get("/functions", auth=("", "")).status_code == 401
+    assert api.get("/functions", auth=(OPERATOR[0], "guessed")).status_code == 401
+
+
+def test_a_function_is_registered_and_run_through_the_published_port(api: httpx.Client) -> None:
+    echo, fail = ready(api, ECHO, "echo"), ready(api, FAIL, "fail")
+    assert execute(api, echo, {"a": 1})["output"] == {"a": 1}
+    assert execute(api, fail, {})["status"] == "FAILED"
+
+
+def test_the_client_calls_with_a_password_and_shows_it_to_nobody(url: str, folder: Path) -> None:
+    pnil, trusted = REPOSITORY / ".venv" / "bin" / "pnil", {"SSL_CERT_FILE": str(folder / "authority.pem")}
+    name, password = OPERATOR
+    with_password = url.replace("https://", f"https://{name}:{quote(password)}@")
+    assert "echo" in run(pnil, "list", settings={**trusted, "PROJECTNIL_URL": with_password})
+    with pytest.raises(AssertionError, match="a name and a password are asked for"):
+        run(pnil, "list", settings={**trusted, "PROJECTNIL_URL": url})
+
+
+def echo_of(api: httpx.Client) -> str:
+    return next(str(function["id"]) for function in api.get("/functions").json() if function["name"] == "echo")
+
+
+def test_an_upgrade_under_load_fails_no_request(
+    document: Document, host: Host, api: httpx.Client, folder: Path, base_image: str
+) -> None:
+    document.run("../image/build 0.2.0", *images.build_options(base_image))
+    with Load(api, folder, echo_of(api)) as load:
+        document.run(UPGRADE)
+        time.sleep(2)
+    assert load.wrong == []
+    assert load.answered > 100
+    assert set(releases(host).values()) == {"0.2.0"}
+
+
+def test_a_broken_release_is_rolled_back_and_fails_no_request(
+    document: Document, host: Host, api: httpx.Client, folder: Path
+) -> None:
+    images.make_broken("0.2.0", "0.3.0")
+    with Load(api, folder, echo_of(api)) as load:
+        output = document.type(f"{DEPLOY} --extra-vars projectnil_version=0.3.0", fails=True)
+    assert "Release 0.3.0 is not healthy" in output
+    assert load.wrong == []
+    assert load.answered > 100
+    assert set(releases(host).values()) == {"0.2.0"}
+    assert changes(document.type(UPGRADE)) == 0
+
+
+def test_a_setting_that_nothing_starts_with_is_rolled_back_too(document: Document, host: Host) -> None:
+    broken = """{"projectnil_version": "0.2.0", "projectnil_settings": {"PROJECTNIL_LEASE_S": "soon"}}"""
+    assert "is not healthy" in document.type(f"{DEPLOY} --extra-vars '{broken}'", fails=True)
+    assert "PROJECTNIL_LEASE_S" not in host.ssh("cat /etc/projectnil/projectnil.env")
+    assert changes(document.type(UPGRADE)) == 0
+
+
+def test_all_comes_back_after_a_restart_of_the_host(host: Host, api: httpx.Client) -> None:
+    before = read_history(api)
+    host.restart()
+    wait_up(api)
+    assert read_history(api) == before
+
+
+def wait_up(api: httpx.Client, patience_s: float = 90) -> None:
+    """Until functions can be run again."""
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            if api.get("/health").status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        assert time.monotonic() < deadline, "it did not come back"
+        time.sleep(0.5)
+
+
+def test_what_was_backed_up_is_there_again_after_the_volume_was_destroyed(
+    document: Document, host: Host, api: httpx.Client, folder: Path
+) -> None:
+    before = read_history(api)
+    assert {function["name"] for function in before[0]} == {"echo", "fail"}
+    assert len(before[1]) > 200
+    document.run("ansible-playbook backup.yml")
+    backup = max((folder / "backups").glob("*.tar.gz"))
+    host.ssh("systemctl stop projectnil-compiler 'projectnil-api@*' projectnil-postgres")
+    host.ssh("podman volume rm projectnil-postgres && rm /var/backups/projectnil/*")
+    document.run(RESTORE, instead=("projectnil-20261122T031500Z.tar.gz", backup.name))
+    assert read_history(api) == before
+    assert execute(api, echo_of(api), {"after": "all"})["output"] == {"after": "all"}
+    assert execute(api, ready(api, ECHO, "new"), {"b": 2})["output"] == {"b": 2}
+
+
+def test_old_executions_are_dropped_in_a_container(host: Host) -> None:
+    pruned = host.ssh("podman exec projectnil-api-1 pnil prune --older-than 520w")
+    assert pruned == "no partition is wholly older than 520w\n"
+
+
+def test_every_command_of_the_document_was_run(document: Document) -> None:
+    assert document.left == []
