@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from deploy.tests import images
 from deploy.tests.podman import REPOSITORY, free_ports, podman, run
 
 NAME = "functions.example.com"
@@ -56,6 +57,7 @@ class Host(msgspec.Struct, frozen=True):
             "ANSIBLE_INVENTORY": str(self.folder / "inventory.ini"),
             "ANSIBLE_VAULT_PASSWORD_FILE": str(self.folder / "vault-password"),
             "ANSIBLE_NOCOLOR": "1",
+            "PROJECTNIL_DIST": str(images.DIST),
         }
 
     def restart(self) -> None:
@@ -122,6 +124,7 @@ def write_inventory(host: Host, operator: tuple[str, str]) -> None:
     (secrets.parent / "main.yml").write_text(
         json.dumps(
             {
+                "projectnil_images_dir": str(images.DIST),
                 "projectnil_domain": NAME,
                 "projectnil_tls_certificate": str(folder / "certificate.pem"),
                 "projectnil_tls_key": str(folder / "key.pem"),

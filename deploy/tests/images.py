@@ -14,6 +14,9 @@ HOST = "localhost/projectnil-test/host:latest"
 LIQUIBASE_IMAGE = "localhost/projectnil-test/liquibase:latest"
 POSTGRES = "localhost/projectnil-test/postgres:latest"
 
+# The tarballs of tests are not among those that an operator deploys.
+DIST = REPOSITORY / "deploy" / "dist" / "tests"
+
 # The real one, with its own launcher, from the npm package that carries its jars.
 LIQUIBASE = REPOSITORY / "deploy/tests/liquibase/node_modules/liquibase/dist/liquibase"
 
@@ -67,22 +70,23 @@ def exists(image: str) -> bool:
 
 
 def make_broken(version: str, broken: str) -> None:
-    """Packs a release whose migration works and whose api cannot start: it lacks the sandbox's library."""
+    """Packs a release whose api starts wherever its data folder has no file `broken`."""
     name = f"localhost/projectnil:{broken}"
     with tempfile.TemporaryDirectory(prefix="projectnil-broken-") as folder:
         recipe = Path(folder) / "Containerfile"
         recipe.write_text(
-            f"FROM localhost/projectnil:{version}\nUSER root\n"
+            f"FROM localhost/projectnil:{version}\n"
             f"LABEL org.opencontainers.image.version={broken}\n"
-            "RUN rm -r /opt/projectnil/venv/lib/python3*/site-packages/wasmtime\nUSER 10001:10001\n"
+            'ENTRYPOINT ["/bin/sh", "-euc", "test ! -e /var/lib/projectnil/broken; exec pnil $0"]\n'
         )
         podman("build", "--quiet", "--format=docker", "--tag", name, "--file", recipe, folder)
-    run("deploy/image/pack", name, f"projectnil-{broken}")
+    pack(name, f"projectnil-{broken}")
 
 
 def make_projectnil(base_image: str, version: str = "0.1.0") -> str:
     """The image of a release, built as operators build it; quick when nothing has changed."""
-    run("deploy/image/build", version, *build_options(base_image), timeout_s=1200)
+    settings = {"PROJECTNIL_DIST": str(DIST)}
+    run("deploy/image/build", version, *build_options(base_image), timeout_s=1200, settings=settings)
     return f"localhost/projectnil:{version}"
 
 
@@ -108,3 +112,9 @@ def make_liquibase(base_image: str) -> str:
             folder,
         )
     return LIQUIBASE_IMAGE
+
+
+def pack(image: str, name: str) -> Path:
+    """Returns the tarball."""
+    settings = {"PROJECTNIL_DIST": str(DIST)}
+    return Path(run("deploy/image/pack", image, name, settings=settings).strip())

@@ -21,7 +21,7 @@ SERVICES = ("postgres", "api", "compiler")
 def host(base_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     """A host with a checkout, Podman, podman-compose, and the packed images in deploy/dist."""
     projectnil = images.make_projectnil(base_image)
-    run("deploy/image/fetch-postgres", images.make_postgres(projectnil))
+    run("deploy/image/fetch-postgres", images.make_postgres(projectnil), settings={"PROJECTNIL_DIST": str(images.DIST)})
     ports = {22: free_ports(1)[0]}
     folder = tmp_path_factory.mktemp("compose")
     with running_host("compose", images.make_host(base_image), folder, ports) as host:
@@ -38,7 +38,7 @@ def host(base_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         for part in ("deploy/compose", "deploy/liquibase", "src/projectnil"):
             podman("cp", REPOSITORY / part, f"{host.container}:/root/projectnil/{part}")
         for tarball in ("projectnil-0.1.0.tar.gz", "projectnil-postgres.tar.gz"):
-            podman("cp", REPOSITORY / "deploy/dist" / tarball, f"{host.container}:/root/projectnil/deploy/dist/")
+            podman("cp", images.DIST / tarball, f"{host.container}:/root/projectnil/deploy/dist/")
         yield host
 
 
@@ -104,9 +104,8 @@ def details(api: httpx.Client, function_id: str) -> list[Json]:
 
 
 def test_liquibase_is_the_migration_service_of_another(host: Host, api: httpx.Client, base_image: str) -> None:
-    packed = run("deploy/image/pack", images.make_liquibase(base_image), "liquibase").strip()
-    podman("cp", REPOSITORY / packed, f"{host.container}:/root/liquibase.tar.gz")
-    (REPOSITORY / packed).unlink()
+    packed = images.pack(images.make_liquibase(base_image), "liquibase")
+    podman("cp", packed, f"{host.container}:/root/liquibase.tar.gz")
     host.ssh("podman load --quiet --input liquibase.tar.gz")
     host.ssh(f"cd {COMPOSE} && podman-compose down --volumes", timeout_s=120)
     files = "--file compose.yaml --file compose.liquibase.yaml"

@@ -238,10 +238,18 @@ def test_nothing_at_the_address_says_how_to_start_it() -> None:
     )
 
 
-def test_a_password_in_the_address_is_not_shown(pnil: Pnil) -> None:
-    done = pnil("list", "--url", "http://operator:correct-horse@127.0.0.1:1")
+@pytest.mark.parametrize(
+    ("password", "told"),
+    [
+        ("correct-horse", "nothing answers at http://127.0.0.1:1;"),
+        ("9/horse", "write / as %2F"),
+        ("9#horse", "# as %23"),
+    ],
+)
+def test_a_password_in_the_address_is_not_shown(pnil: Pnil, password: str, told: str) -> None:
+    done = pnil("list", "--url", f"http://operator:{password}@127.0.0.1:1")
     assert done.returncode == 1
-    assert "nothing answers at http://127.0.0.1:1;" in done.stderr
+    assert told in done.stderr
     assert "horse" not in done.stderr
 
 

@@ -50,6 +50,10 @@ class Client:
                 base_url=base, timeout=_TIMEOUT_S, trust_env=not own_machine, verify=_trusted(base)
             )
         except (httpx.InvalidURL, httpx.UnsupportedProtocol, ImportError) as error:
+            if "@" in url:
+                raise CommandFailed(
+                    "the URL cannot be read; in a password, write / as %2F, # as %23, ? as %3F, @ as %40 and : as %3A"
+                ) from None
             raise CommandFailed(f"{url!r} is not a URL: {error}") from error
 
     def __enter__(self) -> "Client":
