@@ -2,6 +2,7 @@
 backed up, destroyed, restored. The commands are those of docs/operating.md. A step needs those before it."""
 
 import hashlib
+import json
 import re
 import socket
 import time
@@ -130,6 +131,15 @@ def test_a_release_that_breaks_at_the_second_api_is_rolled_back_and_fails_no_req
     assert load.answered > 100
     assert set(releases(host).values()) == {"0.2.0"}
     assert changes(document.type(DEPLOY)) == 0
+
+
+def test_the_log_of_each_container_is_in_the_journal_as_it_was_written(host: Host) -> None:
+    lines = host.ssh(
+        "journalctl --unit 'projectnil-api@1' --output cat --grep execution.completed --lines 20"
+    ).splitlines()
+    assert len(lines) == 20
+    assert {json.loads(line)["event"] for line in lines} == {"execution.completed"}
+    assert "database system is ready" in host.ssh("journalctl --unit projectnil-postgres --output cat")
 
 
 def test_a_setting_that_nothing_starts_with_is_rolled_back_too(document: Document, host: Host) -> None:
