@@ -42,6 +42,8 @@ class Client:
     def __init__(self, url: str) -> None:
         try:
             base = httpx.URL(url.rstrip("/"))
+            if "@" in url and not base.userinfo:
+                raise httpx.InvalidURL("its name and password end before the @")
             # A password is for the one who asks for it, not for a screen.
             self._url = str(base.copy_with(userinfo=b""))
             # A proxy of the environment is not on the way to one's own machine.
