@@ -1,17 +1,21 @@
 """Bringing a database up to date, and waiting for one that somebody else does that to."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import structlog
 
 from projectnil.domain.errors import PlatformUnavailable
-from projectnil.postgres.connections import Connection, connect
+from projectnil.postgres.connections import connect
 from projectnil.postgres.migrations.runner import migrate, pending_changesets
 
 log = structlog.get_logger()
 
 _POLL_S = 0.5
+
+_Found = TypeVar("_Found")
 
 
 async def migrate_database(database_url: str, wait_s: float = 0.0) -> list[str]:
@@ -19,12 +23,7 @@ async def migrate_database(database_url: str, wait_s: float = 0.0) -> list[str]:
 
     wait_s: how long the database may take to be there.
     """
-
-    async def _is_there(conn: Connection) -> None:
-        await conn.execute("SELECT 1")
-
-    await _wait(database_url, wait_s, _is_there)
-    conn = await connect(database_url)
+    conn = await _patiently(lambda: connect(database_url), wait_s)
     try:
         applied = await migrate(conn)
     finally:
@@ -36,29 +35,32 @@ async def migrate_database(database_url: str, wait_s: float = 0.0) -> list[str]:
 
 async def wait_for_migrated(database_url: str, wait_s: float) -> None:
     """Return when the database is there and up to date, or after `wait_s`: whoever uses it says what is wrong then."""
+    if wait_s > 0:
+        with contextlib.suppress(PlatformUnavailable):
+            await _patiently(lambda: _check_migrated(database_url), wait_s)
 
-    async def _is_up_to_date(conn: Connection) -> None:
+
+async def _check_migrated(database_url: str) -> None:
+    conn = await connect(database_url)
+    try:
         if await pending_changesets(conn):
             raise PlatformUnavailable("it is not migrated yet")
+    finally:
+        await conn.close()
 
-    await _wait(database_url, wait_s, _is_up_to_date)
 
-
-async def _wait(database_url: str, wait_s: float, check: Callable[[Connection], Awaitable[None]]) -> None:
+async def _patiently(attempt: Callable[[], Awaitable[_Found]], wait_s: float) -> _Found:
+    """Try until it succeeds; after `wait_s` raise the last PlatformUnavailable."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + wait_s
     told = False
-    while loop.time() < deadline:
+    while True:
         try:
-            conn = await connect(database_url)
-            try:
-                await check(conn)
-            finally:
-                await conn.close()
+            return await attempt()
         except PlatformUnavailable as error:
+            if loop.time() >= deadline:
+                raise
             if not told:
                 log.info("database.waiting", error=str(error), patienceS=wait_s)
             told = True
-            await asyncio.sleep(_POLL_S)
-        else:
-            return
+        await asyncio.sleep(_POLL_S)

@@ -4,6 +4,7 @@ import json
 import os
 import ssl
 import time
+from collections.abc import Container
 from types import TracebackType
 from typing import Any
 from urllib.parse import quote
@@ -142,8 +143,8 @@ class Client:
         except ValueError:
             raise CommandFailed(f"what answers at {self._url} is not projectnil: {response.text[:200]!r}") from None
 
-    def _send(self, method: str, path: str, fine: tuple[int, ...] = (), **arguments: Any) -> httpx.Response:
-        """fine: the statuses that are no failure; all successful ones when none is given."""
+    def _send(self, method: str, path: str, fine: Container[int] = range(200, 300), **arguments: Any) -> httpx.Response:
+        """fine: the statuses that are no failure."""
         try:
             response = self._http.request(method, path, **arguments)
         except httpx.ConnectError:
@@ -154,7 +155,7 @@ class Client:
             raise CommandFailed(f"{self._url} did not answer within {_TIMEOUT_S:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise CommandFailed(f"{self._url}: {error}") from None
-        if not (response.status_code in fine or (response.is_success and not fine)):
+        if response.status_code not in fine:
             raise CommandFailed(_problem(response))
         return response
 

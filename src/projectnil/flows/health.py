@@ -8,7 +8,7 @@ import msgspec
 from projectnil.domain.compilation import JOBS_QUEUE, RESULTS_QUEUE
 from projectnil.postgres import nodes, queues
 from projectnil.postgres.connections import Connection, Pool
-from projectnil.postgres.errors import ANY_ERROR, CONNECTION_ERRORS
+from projectnil.postgres.errors import DATABASE_ERRORS
 from projectnil.sandbox.pool import SandboxPool
 
 _PATIENCE_S = 3.0
@@ -44,7 +44,7 @@ async def check(pool: Pool, sandbox: SandboxPool) -> Health:
         async with asyncio.timeout(_PATIENCE_S), pool.acquire() as conn:
             database = PartHealth(PartStatus.UP, f"Postgres {await conn.fetchval('SHOW server_version')}")
             queues_health, compiler = await _queues(conn), await _compiler(conn)
-    except (*CONNECTION_ERRORS, ANY_ERROR, TimeoutError) as error:
+    except (*DATABASE_ERRORS, TimeoutError) as error:
         database = PartHealth(PartStatus.DOWN, str(error) or "no answer")
         queues_health = compiler = PartHealth(PartStatus.DOWN, "the database is not available")
     needed = (database, queues_health, sandbox_health)

@@ -20,12 +20,10 @@ from projectnil.domain.text import storable
 from projectnil.postgres import executions, nodes, partitions
 from projectnil.postgres.coalescer import Coalescer
 from projectnil.postgres.connections import STATEMENT_TIMEOUT_S, Connection, Pool
-from projectnil.postgres.errors import ANY_ERROR, CHECK_VIOLATED, CONNECTION_ERRORS, PARENT_GONE, ROW_ERRORS
+from projectnil.postgres.errors import CHECK_VIOLATED, DATABASE_ERRORS, PARENT_GONE, ROW_ERRORS
 from projectnil.postgres.executions import FinishedExecution, NewExecution
 
 log = structlog.get_logger()
-
-DATABASE_ERRORS = (*CONNECTION_ERRORS, ANY_ERROR)
 
 _RETRY_S = 0.5
 _PATIENCE_S = 5.0

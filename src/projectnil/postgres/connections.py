@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import asyncpg
 
 from projectnil.domain.errors import PlatformUnavailable
-from projectnil.postgres.errors import ANY_ERROR, CONNECTION_ERRORS
+from projectnil.postgres.errors import DATABASE_ERRORS
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -45,7 +45,7 @@ async def connect(database_url: str) -> Connection:
     """One connection outside any pool. Raises PlatformUnavailable when there is no server to talk to."""
     try:
         return await asyncpg.connect(database_url, timeout=_CONNECT_TIMEOUT_S, server_settings=_SESSION)
-    except (*CONNECTION_ERRORS, ANY_ERROR, ValueError) as error:
+    except (*DATABASE_ERRORS, ValueError) as error:
         raise PlatformUnavailable(f"cannot connect to Postgres: {error or type(error).__name__}") from error
 
 
@@ -65,7 +65,7 @@ async def open_pool(database_url: str, connections: int, *, plans_once: bool = F
             connection_class=_PooledConnection,
             server_settings={**_POOL_SESSION, "plan_cache_mode": "force_generic_plan" if plans_once else "auto"},
         )
-    except (*CONNECTION_ERRORS, ANY_ERROR, ValueError) as error:
+    except (*DATABASE_ERRORS, ValueError) as error:
         raise PlatformUnavailable(f"cannot connect to Postgres: {error or type(error).__name__}") from error
 
 

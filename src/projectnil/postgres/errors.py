@@ -31,3 +31,6 @@ CHECK_VIOLATED = asyncpg.CheckViolationError
 TRY_AGAIN = asyncpg.TransactionRollbackError
 
 ANY_ERROR = asyncpg.PostgresError
+
+# Whatever is wrong between us and the database.
+DATABASE_ERRORS = (*CONNECTION_ERRORS, ANY_ERROR)

@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from projectnil.domain.errors import PlatformUnavailable
-from projectnil.postgres.errors import ANY_ERROR, CONNECTION_ERRORS
+from projectnil.postgres.errors import DATABASE_ERRORS
 
 log = structlog.get_logger()
 
-DATABASE_TROUBLE = (*CONNECTION_ERRORS, ANY_ERROR, PlatformUnavailable, TimeoutError)
+DATABASE_TROUBLE = (*DATABASE_ERRORS, PlatformUnavailable, TimeoutError)
 
 _RETRY_S = 1.0
 
