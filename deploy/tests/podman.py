@@ -18,9 +18,7 @@ default_ulimits = ["nofile=1024:1024", "nproc=5000:5000"]
 """
 
 
-def run(
-    *command: str | Path, timeout_s: float = 600, check: bool = True, settings: Mapping[str, str] | None = None
-) -> str:
+def run(*command: str | Path, timeout_s: float = 600, settings: Mapping[str, str] | None = None) -> str:
     """Run a command; returns its standard output. Raises AssertionError with all it said when it fails.
 
     settings: added to the environment.
@@ -34,12 +32,12 @@ def run(
         cwd=REPOSITORY,
         env={**os.environ, **(settings or {})},
     )
-    assert not check or done.returncode == 0, f"{' '.join(map(str, command))}\n{done.stdout}\n{done.stderr}"
+    assert done.returncode == 0, f"{' '.join(map(str, command))}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
 
-def podman(*arguments: str | Path, timeout_s: float = 600, check: bool = True) -> str:
-    return run("podman", *arguments, timeout_s=timeout_s, check=check)
+def podman(*arguments: str | Path, timeout_s: float = 600) -> str:
+    return run("podman", *arguments, timeout_s=timeout_s)
 
 
 def configure(folder: Path) -> None:

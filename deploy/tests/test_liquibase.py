@@ -10,8 +10,9 @@ import msgspec
 import pytest
 
 from deploy.tests import images
-from deploy.tests.podman import REPOSITORY, free_ports, podman, run
+from deploy.tests.podman import free_ports, podman, run
 from projectnil.postgres.migrations.changelog import read_changelog
+from tests.support.platform import PNIL
 
 PASSWORD = "a-password-of-the-test"
 CHANGESETS = [changeset.id for changeset in read_changelog()]
@@ -90,9 +91,7 @@ def liquibase(server: Server, database: str, *command: str) -> str:
 
 def pnil_migrate(server: Server, database: str) -> list[str]:
     """Returns the changesets it applied."""
-    done = run(
-        REPOSITORY / ".venv" / "bin" / "pnil", "migrate", settings={"PROJECTNIL_DATABASE_URL": server.url(database)}
-    )
+    done = run(PNIL, "migrate", settings={"PROJECTNIL_DATABASE_URL": server.url(database)})
     return [line.removeprefix("applied ") for line in done.splitlines() if line != "the database is up to date"]
 
 

@@ -18,8 +18,9 @@ from deploy.tests.document import Document
 from deploy.tests.history import read_history
 from deploy.tests.host import Host
 from deploy.tests.load import Load
-from deploy.tests.podman import REPOSITORY, podman, run
+from deploy.tests.podman import podman, run
 from tests.support.functions import ECHO, FAIL, execute, ready
+from tests.support.platform import PNIL
 
 DEPLOY = "ansible-playbook deploy.yml"
 FIRST = f"{DEPLOY} --extra-vars projectnil_version=0.1.0"
@@ -94,12 +95,12 @@ def test_a_function_is_registered_and_run_through_the_published_port(api: httpx.
 
 
 def test_the_client_calls_with_a_password_and_shows_it_to_nobody(url: str, folder: Path) -> None:
-    pnil, trusted = REPOSITORY / ".venv" / "bin" / "pnil", {"SSL_CERT_FILE": str(folder / "authority.pem")}
+    trusted = {"SSL_CERT_FILE": str(folder / "authority.pem")}
     name, password = OPERATOR
     with_password = url.replace("https://", f"https://{name}:{quote(password)}@")
-    assert "echo" in run(pnil, "list", settings={**trusted, "PROJECTNIL_URL": with_password})
+    assert "echo" in run(PNIL, "list", settings={**trusted, "PROJECTNIL_URL": with_password})
     with pytest.raises(AssertionError, match="a name and a password are asked for"):
-        run(pnil, "list", settings={**trusted, "PROJECTNIL_URL": url})
+        run(PNIL, "list", settings={**trusted, "PROJECTNIL_URL": url})
 
 
 def echo_of(api: httpx.Client) -> str:
