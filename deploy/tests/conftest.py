@@ -26,6 +26,12 @@ def base_image() -> str:
 
 
 @pytest.fixture(scope="session")
+def postgres_image(base_image: str) -> str:
+    """The database's, from projectnil's own, which is packed for it too."""
+    return images.make_postgres(images.make_projectnil(base_image))
+
+
+@pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What an operator has on their side: the inventory, keys, certificates, fetched backups."""
     return tmp_path_factory.mktemp("operator")

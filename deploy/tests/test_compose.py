@@ -1,7 +1,6 @@
 """compose.yaml on a host, with the commands of docs/operating.md; then with Liquibase as the migration service."""
 
 import json
-import time
 from collections.abc import Iterator
 
 import httpx
@@ -12,16 +11,16 @@ from deploy.tests.document import Document, compose_document
 from deploy.tests.host import Host, running_host
 from deploy.tests.podman import REPOSITORY, free_ports, podman, run
 from tests.support.functions import ECHO, Json, execute, ready
+from tests.support.waiting import eventually
 
 COMPOSE = "/root/projectnil/deploy/compose"
 SERVICES = ("postgres", "api", "compiler")
 
 
 @pytest.fixture(scope="module")
-def host(base_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+def host(base_image: str, postgres_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     """A host with a checkout, Podman, podman-compose, and the packed images in deploy/dist."""
-    projectnil = images.make_projectnil(base_image)
-    run("deploy/image/fetch-postgres", images.make_postgres(projectnil), settings={"PROJECTNIL_DIST": str(images.DIST)})
+    run("deploy/image/fetch-postgres", postgres_image, settings={"PROJECTNIL_DIST": str(images.DIST)})
     ports = {22: free_ports(1)[0]}
     folder = tmp_path_factory.mktemp("compose")
     with running_host("compose", images.make_host(base_image), folder, ports) as host:
@@ -53,16 +52,9 @@ def api(host: Host) -> Iterator[httpx.Client]:
         yield http
 
 
-def wait_up(api: httpx.Client, patience_s: float = 60) -> None:
-    deadline = time.monotonic() + patience_s
-    while True:
-        try:
-            if api.get("/health").json()["compiler"]["status"] == "UP":
-                return
-        except httpx.TransportError:
-            pass
-        assert time.monotonic() < deadline, "it did not come up"
-        time.sleep(0.5)
+def wait_up(api: httpx.Client) -> None:
+    """Until functions can be compiled and run."""
+    eventually("up", lambda: bool(api.get("/health").json()["compiler"]["status"] == "UP"), patience_s=60)
 
 
 def test_the_documents_commands_start_it_all(document: Document, api: httpx.Client) -> None:

@@ -1,18 +1,17 @@
 """The real Liquibase and `pnil migrate`, from the same files: one schema, one record, and every step back and forth."""
 
-import asyncio
 import json
-import time
 from collections.abc import Iterator
 
-import asyncpg
 import msgspec
+import psycopg
 import pytest
 
 from deploy.tests import images
 from deploy.tests.podman import free_ports, podman, run
 from projectnil.postgres.migrations.changelog import read_changelog
 from tests.support.platform import PNIL
+from tests.support.waiting import eventually
 
 PASSWORD = "a-password-of-the-test"
 CHANGESETS = [changeset.id for changeset in read_changelog()]
@@ -47,8 +46,7 @@ class Server(msgspec.Struct, frozen=True):
 
 
 @pytest.fixture(scope="module")
-def server(base_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    image = images.make_postgres(images.make_projectnil(base_image))
+def server(postgres_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     secret = tmp_path_factory.mktemp("secrets") / "postgres-password"
     secret.write_text(PASSWORD)
     secret.chmod(0o444)
@@ -57,25 +55,19 @@ def server(base_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     podman(
         "run", "--detach", f"--name={_CONTAINER}", f"--publish=127.0.0.1:{port}:5432",
         f"--volume={secret}:/run/secrets/postgres-password:ro", "--env=POSTGRES_USER=projectnil",
-        "--env=POSTGRES_DB=projectnil", "--env=POSTGRES_PASSWORD_FILE=/run/secrets/postgres-password", image,
+        "--env=POSTGRES_DB=projectnil", "--env=POSTGRES_PASSWORD_FILE=/run/secrets/postgres-password", postgres_image,
     )  # fmt: skip
     try:
         server = Server(port)
-        asyncio.run(_answers(server))
+        eventually("a server that answers", lambda: _answers(server), patience_s=60)
         yield server
     finally:
         podman("rm", "--force", "--volumes", "--time", "5", _CONTAINER)
 
 
-async def _answers(server: Server) -> None:
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            await (await asyncpg.connect(server.url("projectnil"))).close()
-            return
-        except (OSError, asyncpg.PostgresError):
-            assert time.monotonic() < deadline
-            await asyncio.sleep(0.2)
+def _answers(server: Server) -> bool:
+    psycopg.connect(server.url("projectnil")).close()
+    return True
 
 
 def liquibase(server: Server, database: str, *command: str) -> str:

@@ -21,6 +21,7 @@ from deploy.tests.load import Load
 from deploy.tests.podman import podman, run
 from tests.support.functions import ECHO, FAIL, execute, ready
 from tests.support.platform import PNIL
+from tests.support.waiting import eventually
 
 DEPLOY = "ansible-playbook deploy.yml"
 FIRST = f"{DEPLOY} --extra-vars projectnil_version=0.1.0"
@@ -157,17 +158,9 @@ def test_all_comes_back_after_a_restart_of_the_host(host: Host, api: httpx.Clien
     assert read_history(api) == before
 
 
-def wait_up(api: httpx.Client, patience_s: float = 90) -> None:
+def wait_up(api: httpx.Client) -> None:
     """Until functions can be run again."""
-    deadline = time.monotonic() + patience_s
-    while True:
-        try:
-            if api.get("/health").status_code == 200:
-                return
-        except httpx.TransportError:
-            pass
-        assert time.monotonic() < deadline, "it did not come back"
-        time.sleep(0.5)
+    eventually("healthy again", lambda: api.get("/health").status_code == 200, patience_s=90)
 
 
 def test_what_was_backed_up_is_there_again_after_the_volume_was_destroyed(

@@ -3,8 +3,7 @@
 import contextlib
 import signal
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,7 @@ import pytest
 from projectnil.domain.errors import INTERRUPTED
 from tests.support.functions import ECHO, SPIN, execute, ready, register, wait_compiled
 from tests.support.platform import Platform, running_platform, start_platform
-
-PATIENCE_S = 30.0
+from tests.support.waiting import eventually
 
 
 @pytest.fixture
@@ -32,16 +30,6 @@ def database(platform: Platform) -> psycopg.Connection[Any]:
     """A look behind the scenes, at the embedded database."""
     sockets = platform.data_dir / "postgres"
     return psycopg.connect(f"host={sockets} user=postgres dbname=projectnil", autocommit=True)
-
-
-def eventually(what: str, happens: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline:
-        with contextlib.suppress(httpx.TransportError, psycopg.OperationalError):
-            if happens():
-                return
-        time.sleep(0.05)
-    raise AssertionError(f"never: {what}")
 
 
 def kill(platform: Platform, containing: str) -> int:

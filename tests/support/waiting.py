@@ -1,0 +1,19 @@
+"""Waiting for what others bring about."""
+
+import contextlib
+import time
+from collections.abc import Callable
+
+import httpx
+import psycopg
+
+
+def eventually(what: str, happens: Callable[[], bool], patience_s: float = 30.0) -> None:
+    """Ask until it holds; a server that is not there, or not yet, does not count."""
+    deadline = time.monotonic() + patience_s
+    while time.monotonic() < deadline:
+        with contextlib.suppress(httpx.TransportError, psycopg.OperationalError):
+            if happens():
+                return
+        time.sleep(0.05)
+    raise AssertionError(f"never: {what}")
