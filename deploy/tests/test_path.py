@@ -151,6 +151,19 @@ def test_a_setting_that_nothing_starts_with_is_rolled_back_too(document: Documen
     assert changes(document.type(DEPLOY)) == 0
 
 
+def test_an_api_is_taken_away_and_comes_back(document: Document, host: Host, api: httpx.Client, folder: Path) -> None:
+    one = "--extra-vars projectnil_api_instances=1"
+    with Load(api, folder, echo_of(api)) as load:
+        document.type(f"ansible-playbook provision.yml {one}")
+        document.type(f"{DEPLOY} {one}")
+        assert set(releases(host)) == {"projectnil-api@1", "projectnil-compiler"}
+        assert changes(document.type(f"{DEPLOY} {one}")) == 0
+        document.type("ansible-playbook provision.yml")
+        document.type(DEPLOY)
+    assert load.wrong == []
+    assert set(releases(host)) == {"projectnil-api@1", "projectnil-api@2", "projectnil-compiler"}
+
+
 def test_all_comes_back_after_a_restart_of_the_host(host: Host, api: httpx.Client) -> None:
     before = read_history(api)
     host.restart()

@@ -79,7 +79,7 @@ def test_liquibase_applies_every_file_that_pnil_applies_in_the_same_order() -> N
     assert included == sorted(path.name for path in migrations.glob("*.sql"))
 
 
-def test_the_image_has_exactly_what_a_checkout_has_but_for_what_only_tests_need() -> None:
+def test_the_image_has_no_package_that_a_checkout_has_not() -> None:
     def pins(name: str) -> set[str]:
         lines = (ROOT / "locks" / name).read_text().splitlines()
         return {line.split(" ")[0] for line in lines if "==" in line}
