@@ -1,5 +1,6 @@
 """deploy/ says the same thing in several languages: compose, Quadlet, Ansible, Liquibase."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,13 @@ def test_a_container_has_the_same_memory_in_compose_and_in_ansible(service: str)
     assert (
         COMPOSE[service]["mem_limit"] == f"${{{service.upper()}_MEMORY:-{VARIABLES[f'projectnil_{service}_memory']}}}"
     )
+
+
+def test_the_example_shows_the_defaults_of_compose() -> None:
+    text = (DEPLOY / "compose" / "compose.yaml").read_text()
+    shown = re.findall(r"^#([A-Z_]+)=(.*)$", (DEPLOY / "compose" / "example.env").read_text(), flags=re.MULTILINE)
+    defaults = dict(re.findall(r"\$\{([A-Z_]+):-([^}]*)\}", text))
+    assert {name: value for name, value in shown if not name.startswith("PROJECTNIL_")} == defaults
 
 
 def test_every_variable_that_the_roles_read_is_shown_to_the_operator() -> None:
