@@ -27,6 +27,8 @@ DEPLOY = "ansible-playbook deploy.yml"
 FIRST = f"{DEPLOY} --extra-vars projectnil_version=0.1.0"
 UPGRADE = f"{DEPLOY} --extra-vars projectnil_version=0.2.0"
 RESTORE = "ansible-playbook restore.yml --extra-vars projectnil_backup=projectnil-20261122T031500Z.tar.gz"
+# Since it was last started by hand or by a deployment.
+_RESTARTS = "systemctl show --property=NRestarts --value projectnil-compiler | tr -d '\\n'"
 
 
 def changes(output: str) -> int:
@@ -87,6 +89,17 @@ def test_a_stranger_may_ask_for_its_health_and_nothing_else(api: httpx.Client) -
     assert api.get("/health", auth=("", "")).json()["status"] == "UP"
     assert api.get("/functions", auth=("", "")).status_code == 401
     assert api.get("/functions", auth=(OPERATOR[0], "guessed")).status_code == 401
+
+
+def test_whoever_guesses_passwords_is_not_listened_to_for_a_while(host: Host, api: httpx.Client) -> None:
+    # From another address than the others' requests, to one of the host's that is not its loopback.
+    address = host.ssh("hostname --all-ip-addresses").split()[0]
+    guess = f"curl --silent --insecure --user {OPERATOR[0]}:guessed https://{address}/functions"
+    told = host.ssh(f"for nth in $(seq 30); do {guess} --output /dev/null --write-out '%{{http_code}} '; done").split()
+    assert told[:20] == ["401"] * 20
+    assert told[-1] == "429"
+    assert json.loads(host.ssh(guess))["title"] == "Too many requests"
+    assert api.get("/functions").status_code == 200
 
 
 def test_a_function_is_registered_and_run_through_the_published_port(api: httpx.Client) -> None:
@@ -208,6 +221,16 @@ def test_a_damaged_backup_is_refused_and_leaves_the_database_as_it_was(
     assert "Unexpected EOF" in output
     wait_up(api)
     assert read_history(api) == before
+
+
+def test_a_database_that_is_stopped_stays_stopped_and_all_goes_on_after_it(host: Host, api: httpx.Client) -> None:
+    host.ssh("systemctl stop projectnil-postgres")
+    eventually("the compiler is tried again", lambda: host.ssh(_RESTARTS) != "0", patience_s=60)
+    assert api.get("/functions").status_code == 503
+    assert "projectnil-postgres        inactive" in host.ssh("projectnil-status || test $? = 1")
+    host.ssh("systemctl start projectnil-postgres")
+    wait_up(api)
+    assert execute(api, ready(api, ECHO, "late"), {"c": 3})["output"] == {"c": 3}
 
 
 def test_old_executions_are_dropped_in_a_container(host: Host) -> None:
