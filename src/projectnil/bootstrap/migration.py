@@ -8,7 +8,8 @@ from typing import TypeVar
 import structlog
 
 from projectnil.domain.errors import PlatformUnavailable
-from projectnil.postgres.connections import connect
+from projectnil.postgres.connections import Connection, connect
+from projectnil.postgres.errors import CONNECTION_ERRORS
 from projectnil.postgres.migrations.runner import migrate, pending_changesets
 
 log = structlog.get_logger()
@@ -23,11 +24,7 @@ async def migrate_database(database_url: str, wait_s: float = 0.0) -> list[str]:
 
     wait_s: how long the database may take to be there.
     """
-    conn = await _patiently(lambda: connect(database_url), wait_s)
-    try:
-        applied = await migrate(conn)
-    finally:
-        await conn.close()
+    applied = await _patiently(lambda: _with_connection(database_url, migrate), wait_s)
     if applied:
         log.info("database.migrated", changesets=len(applied))
     return applied
@@ -41,10 +38,17 @@ async def wait_for_migrated(database_url: str, wait_s: float) -> None:
 
 
 async def _check_migrated(database_url: str) -> None:
+    if await _with_connection(database_url, pending_changesets):
+        raise PlatformUnavailable("it is not migrated yet")
+
+
+async def _with_connection(database_url: str, work: Callable[[Connection], Awaitable[_Found]]) -> _Found:
+    """Raises PlatformUnavailable also when the connection is lost meanwhile, which is safe to be tried again."""
     conn = await connect(database_url)
     try:
-        if await pending_changesets(conn):
-            raise PlatformUnavailable("it is not migrated yet")
+        return await work(conn)
+    except CONNECTION_ERRORS as error:
+        raise PlatformUnavailable(f"Postgres went away: {error or type(error).__name__}") from error
     finally:
         await conn.close()
 
