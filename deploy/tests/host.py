@@ -94,8 +94,11 @@ def running_host(name: str, image: str, folder: Path, ports: dict[int, int]) -> 
     )  # fmt: skip
     try:
         podman("exec", host.container, "ssh-keygen", "-q", "-A")
-        podman("cp", folder / "key.pub", f"{host.container}:/root/.ssh/authorized_keys")
-        podman("exec", host.container, "sh", "-c", "chown root: /root/.ssh/authorized_keys && systemctl start ssh")
+        for home, user in (("/root", "root"), ("/home/admin", "admin")):
+            keys = f"{home}/.ssh/authorized_keys"
+            podman("cp", folder / "key.pub", f"{host.container}:{keys}")
+            podman("exec", host.container, "chown", f"{user}:", keys)
+        podman("exec", host.container, "systemctl", "start", "ssh")
         key = podman("exec", host.container, "cat", "/etc/ssh/ssh_host_ed25519_key.pub").split()[:2]
         (folder / "known_hosts").write_text(f"[127.0.0.1]:{ports[22]} {' '.join(key)}\n")
         host.wait()
@@ -109,7 +112,7 @@ def write_inventory(host: Host, operator: tuple[str, str]) -> None:
     folder = host.folder
     (folder / "inventory.ini").write_text(
         "[projectnil]\n"
-        f"{NAME} ansible_host=127.0.0.1 ansible_port={host.ports[22]} ansible_user=root "
+        f"{NAME} ansible_host=127.0.0.1 ansible_port={host.ports[22]} ansible_user=admin "
         f"ansible_ssh_private_key_file={folder / 'key'} "
         f"ansible_ssh_common_args='-F none -o UserKnownHostsFile={folder / 'known_hosts'}'\n"
     )

@@ -43,7 +43,7 @@ def podman(*arguments: str | Path, timeout_s: float = 600) -> str:
 def configure(folder: Path) -> None:
     """Settings for every Podman that the tests start, without a change of the machine's own.
 
-    Fails where Podman cannot run a container, and says why.
+    Fails where there is no Podman that answers, and says why.
     """
     path = folder / "containers.conf"
     path.write_text(_CONTAINERS_CONF)

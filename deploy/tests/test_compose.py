@@ -1,12 +1,12 @@
 """compose.yaml on a host, with the commands of docs/operating.md; then with Liquibase as the migration service."""
 
-import json
 from collections.abc import Iterator
 
 import httpx
 import pytest
 
 from deploy.tests import images
+from deploy.tests.containers import assert_no_rights_to_spare, inspect
 from deploy.tests.document import Document, compose_document
 from deploy.tests.host import Host, running_host
 from deploy.tests.podman import REPOSITORY, free_ports, podman, run
@@ -65,16 +65,9 @@ def test_the_documents_commands_start_it_all(document: Document, api: httpx.Clie
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_each_container_has_no_rights_to_spare(host: Host, service: str) -> None:
-    found = json.loads(host.ssh(f"podman inspect projectnil_{service}_1"))[0]
-    settings = found["HostConfig"]
-    assert settings["ReadonlyRootfs"]
-    assert not found["EffectiveCaps"]
-    assert "no-new-privileges" in settings["SecurityOpt"]
-    assert settings["Memory"] > 0
-    assert settings["LogConfig"]["Size"] == "10MB"
-    assert found["Config"]["User"].split(":")[0] not in ("", "0", "root")
-    password = host.ssh(f"cat {COMPOSE}/secrets/postgres-password").strip()
-    assert not any(password in variable for variable in found["Config"]["Env"])
+    container = f"projectnil_{service}_1"
+    assert_no_rights_to_spare(host, container, host.ssh(f"cat {COMPOSE}/secrets/postgres-password").strip())
+    assert inspect(host, container)["HostConfig"]["LogConfig"]["Size"] == "10MB"
 
 
 def test_an_api_that_dies_comes_back(host: Host, api: httpx.Client) -> None:
