@@ -86,7 +86,7 @@ def _call_us(run: Run, given: bytes, calls: int) -> float:
 
 def _ours(wasm: bytes, path: Path) -> Run:
     code_path, wasm_path = _machine_code(wasm, path)
-    executor = Executor(Limits(), lambda _: None, _too_long)
+    executor = Executor(create_engine(), Limits(), lambda _: None, _too_long)
 
     def run(given: bytes) -> bytes:
         outcome = executor.run(code_path, wasm_path, given)

@@ -234,7 +234,7 @@ async def test_damaged_code_fails_one_execution_as_the_platforms_fault_and_is_ma
 
 async def test_a_process_that_runs_guests_refuses_to_translate_and_the_other_way_round(fork_server: ForkServer) -> None:
     for role, request in ((Role.EXECUTOR, Translate(ECHO)), (Role.TRANSLATOR, Run("code", "wasm", b"{}"))):
-        process = await SandboxProcess.start(fork_server, role, LIMITS, lambda _: None)
+        process = await SandboxProcess.start(fork_server, role, LIMITS, None, lambda _: None)
         with pytest.raises(ProcessLost):
             await process.ask(request, 5.0)
         await process.ended()

@@ -335,7 +335,9 @@ async def test_requests_that_are_on_their_way_when_others_are_handed_back_keep_t
     echo = await translated(tmp_path / "modules", fork_server, QUICK_ECHO, ROOMY)
     inputs = [(slow, b"[0]"), (echo, b"[1]"), (echo, b"[2%s]" % (b" " * 900_000)), (echo, b"[3]")]
     for _ in range(5):
-        process = await SandboxProcess.start(fork_server, Role.EXECUTOR, ROOMY, lambda _: None)
+        process = await SandboxProcess.start(
+            fork_server, Role.EXECUTOR, ROOMY, str(tmp_path / "modules"), lambda _: None
+        )
         replies = [process.ask(Run(file.code_path, file.wasm_path, text), 10.0) for file, text in inputs]
         outcomes = await asyncio.gather(*replies, return_exceptions=True)
         process.kill()
@@ -391,7 +393,7 @@ async def test_a_process_cannot_hand_back_or_answer_what_it_never_got(lie: str) 
             return ProcessHandle(self.liar.pid)
 
     fork_server = LyingForkServer()
-    process = await SandboxProcess.start(fork_server, Role.EXECUTOR, LIMITS, lambda _: None)
+    process = await SandboxProcess.start(fork_server, Role.EXECUTOR, LIMITS, None, lambda _: None)
     with pytest.raises(ProcessLost):
         await process.ask(Run("code", "wasm", b"{}"), 5.0)
     await process.ended()

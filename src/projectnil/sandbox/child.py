@@ -92,10 +92,14 @@ class SandboxProcess(asyncio.Protocol):
         fork_server: ForkServer,
         role: Role,
         limits: Limits,
+        readable: str | None,
         on_lost: Callable[["SandboxProcess"], None],
         on_slow: Callable[["SandboxProcess"], None] | None = None,
     ) -> "SandboxProcess":
-        """Returns once the process is ready for requests. Raises PlatformUnavailable when it does not come up."""
+        """Returns once the process is ready for requests. readable: as in Prepare, an absolute path.
+
+        Raises PlatformUnavailable when it does not come up.
+        """
         ours, theirs = socket.socketpair()
         try:
             handle = await fork_server.fork(theirs)
@@ -108,7 +112,7 @@ class SandboxProcess(asyncio.Protocol):
         process = cls(handle, ours, _most_reply_bytes(role, limits), on_lost, on_slow)
         try:
             await process._loop.create_unix_connection(lambda: process, sock=ours)
-            process.unhardened = await process._prepare(role, limits, fork_server.pid)
+            process.unhardened = await process._prepare(Prepare(role, limits, fork_server.pid, readable))
         except BaseException:
             process.kill()
             if process._transport is None:
@@ -117,9 +121,9 @@ class SandboxProcess(asyncio.Protocol):
             raise
         return process
 
-    async def _prepare(self, role: Role, limits: Limits, parent_pid: int) -> str:
+    async def _prepare(self, prepare: Prepare) -> str:
         try:
-            ready = await self.ask(Prepare(role, limits, parent_pid), START_TIMEOUT_S)
+            ready = await self.ask(prepare, START_TIMEOUT_S)
         except (ProcessLost, NotBegun) as error:
             raise PlatformUnavailable(f"a sandbox process did not come up: {error or 'it ended'}") from error
         if not isinstance(ready, Ready):

@@ -4,13 +4,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
+from wasmtime import Engine
+
 from projectnil.domain.executions import Completed, Failed
 from projectnil.domain.guest_errors import GuestError, GuestOutOfMemory
 from projectnil.domain.limits import Limits
 from projectnil.sandbox.abi import pass_input, take_output
 from projectnil.sandbox.capi import Guest, Trapped
 from projectnil.sandbox.deadline import Deadline
-from projectnil.sandbox.engine import CannotLoad, LoadedModule, ModuleShelf, create_engine
+from projectnil.sandbox.engine import CannotLoad, LoadedModule, ModuleShelf
 from projectnil.sandbox.failure import GuestFailure
 from projectnil.sandbox.fingerprint import TABLE_ELEMENTS, TABLES
 from projectnil.sandbox.journal import Journal
@@ -20,11 +22,17 @@ from projectnil.sandbox.traps import explain_trap
 class Executor:
     """Runs guests, one at a time, each in a store and an instance of its own."""
 
-    def __init__(self, limits: Limits, on_slow: Callable[[float], None], on_timeout: Callable[[str], NoReturn]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        limits: Limits,
+        on_slow: Callable[[float], None],
+        on_timeout: Callable[[str], NoReturn],
+    ) -> None:
         """Both are called in another thread, see Deadline. on_timeout: with what the guest logged; ends the process."""
         self._limits = limits
         self._journal = Journal(limits.log_bytes)
-        self._shelf = ModuleShelf(create_engine(), lambda: self._journal)
+        self._shelf = ModuleShelf(engine, lambda: self._journal)
         self._deadline = Deadline(limits.execution_timeout_s, on_slow, lambda: on_timeout(self._journal.text()))
 
     def run(self, code_path: str, wasm_path: str, input_json: bytes) -> Completed | Failed:

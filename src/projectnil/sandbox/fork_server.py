@@ -6,6 +6,7 @@ its end of a socket pair: for each socket that comes over it, it forks a process
 with the process's id (i32).
 """
 
+import codecs
 import gc
 import os
 import signal
@@ -25,6 +26,8 @@ def main() -> None:
     outlive_signals_but_not_the_parent(int(sys.argv[2]))
     # The kernel forgets a child when it ends: the api watches it, not this process.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    # Python looks for it in a file when it is first wanted, which a sandbox process may not open.
+    codecs.lookup("utf-16-le")
     gc.freeze()
     while True:
         order, descriptors, _, _ = socket.recv_fds(requests, 1, 1)

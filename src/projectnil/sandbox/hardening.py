@@ -1,6 +1,6 @@
 """What a sandbox process gives up before it meets its first guest. All of it is lost for good, by the kernel's rules.
 
-Sources: prctl(2), setrlimit(2), capset(2), capabilities(7).
+Sources: prctl(2), setrlimit(2), capset(2), capabilities(7); see also landlock.py and seccomp.py.
 """
 
 import ctypes
@@ -35,8 +35,8 @@ def outlive_signals_but_not_the_parent(parent_pid: int) -> None:
 def prepare_to_give_way() -> Callable[[], bool]:
     """Returns what makes the main thread, for good, get the processor when hardly anybody else wants it.
 
-    That returns False when it must be called again to be complete. To be called before `give_up_privileges`, in a
-    process that leads no group.
+    That returns False when it must be called again to be complete. To be called before `give_up_privileges` and
+    `allow_only_reading`, in a process that leads no group.
     """
     # Where the kernel groups processes by session (sched(7), "The autogroup feature"), a priority counts within the
     # session only, and the session's own priority counts outside.
@@ -63,23 +63,24 @@ def prepare_to_give_way() -> Callable[[], bool]:
 
 
 def give_up_privileges() -> str:
-    """No core files, no writing to files, few open files, no gaining privileges, no system calls but the needed.
+    """No core files, no writing to files, few open files, no system calls but the needed. For every thread.
 
-    Returns what the kernel refused, in words; empty when nothing.
+    To be called after `drop_capabilities`. Returns what the kernel refused, in words; empty when nothing.
     """
     refused = [_limit(what, most) for what, most in _LIMITS.items()]
-    if _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
-        refused.append(f"no_new_privs: {os.strerror(ctypes.get_errno())}")
     refused.append(deny_system_calls())
     return "; ".join(problem for problem in refused if problem)
 
 
 def drop_capabilities() -> str:
-    """Keep of root's powers only the one to pass through closed folders, where the module files may lie.
+    """Gain no powers from now on, and keep of root's only the one to pass through closed folders, where the module
+    files may lie.
 
     Without the others it cannot look into the processes of the platform, which have more. To be called before the
     process has threads: each has powers of its own. Returns what the kernel refused, in words; empty when nothing.
     """
+    if _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
+        return f"no_new_privs: {os.strerror(ctypes.get_errno())}"
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
     held = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable; then the same for capabilities above 31
     if _libc.capget(header, held) != 0:

@@ -61,6 +61,7 @@ class SandboxPool:
         """processes: kept at all times. max_processes: at most. idle_s: how long a spare one may idle."""
         self._limits = limits
         self._fork_server = ForkServer()
+        self._module_cache_dir = str(module_cache_dir)
         self._modules = Modules(module_cache_dir, limits, self._fork_server)
         self._fewest = processes
         self._most = max_processes
@@ -354,7 +355,12 @@ class SandboxPool:
 
     async def _start_process(self) -> None:
         process = await SandboxProcess.start(
-            self._fork_server, Role.EXECUTOR, self._limits, self._forget, self._keep_some_brisk
+            self._fork_server,
+            Role.EXECUTOR,
+            self._limits,
+            self._module_cache_dir,
+            self._forget,
+            self._keep_some_brisk,
         )
         if process.is_lost:
             raise PlatformUnavailable("a sandbox process ended as soon as it was ready")

@@ -2,7 +2,7 @@
 
 It answers requests one after the other until the other end closes. The api starts it and ends it: it ignores Ctrl-C and
 SIGTERM, and dies with the api however that dies. It ends by itself after a guest that took long: such a guest has made
-it give way to others, and only a new process can have its place back.
+it give way to others, and only a new process can have its place back. So it does after a module it could not load.
 """
 
 import os
@@ -30,6 +30,7 @@ from projectnil.sandbox.hardening import (
     outlive_signals_but_not_the_parent,
     prepare_to_give_way,
 )
+from projectnil.sandbox.landlock import allow_only_reading
 from projectnil.sandbox.protocol import (
     CannotRun,
     Invalid,
@@ -196,26 +197,32 @@ def _serve(connection: _Connection) -> None:
         raise TypeError(f"the first request must be Prepare, not {type(prepare).__name__}")
     outlive_signals_but_not_the_parent(prepare.parent_pid)
     refused = [drop_capabilities()]
-    answer = _answerer(prepare.role, prepare.limits, connection)
+    engine = _engine_of(prepare.role)  # before: Wasmtime looks up how many processors there are for it
+    refused.append(allow_only_reading(prepare.readable))
+    answer = _answerer(prepare.role, engine, prepare.limits, connection)
     refused.append(give_up_privileges())
     connection.send(Ready("; ".join(problem for problem in refused if problem)))
     while not connection.is_tired:
         connection.send(answer(connection.receive()))
 
 
-def _answerer(role: Role, limits: Limits, connection: _Connection) -> Callable[[Request], Reply]:
+def _engine_of(role: Role) -> Engine:
+    # Wasmtime would put what a memory begins with into a file in memory, and a snapshotter may not write one.
+    return create_engine(memory_init_cow=False) if role is Role.SNAPSHOTTER else create_engine()
+
+
+def _answerer(role: Role, engine: Engine, limits: Limits, connection: _Connection) -> Callable[[Request], Reply]:
     match role:
         case Role.EXECUTOR:
             timed_out = GuestTimedOut(limits.execution_timeout_s)
-            executor = Executor(limits, connection.give_way, lambda logs: _give_up(connection, Failed(timed_out, logs)))
-            return lambda request: _execute(executor, request)
+            executor = Executor(
+                engine, limits, connection.give_way, lambda logs: _give_up(connection, Failed(timed_out, logs))
+            )
+            return lambda request: _execute(executor, connection, request)
         case Role.TRANSLATOR:
-            engine = create_engine()
             return lambda request: _translate(engine, request)
         case Role.SNAPSHOTTER:
             connection.give_way_for_good()
-            # Wasmtime would put what a memory begins with into a file in memory, and nobody here may write one.
-            engine = create_engine(memory_init_cow=False)
             return lambda request: _take_snapshot(engine, limits, request)
 
 
@@ -224,12 +231,14 @@ def _give_up(connection: _Connection, outcome: Failed) -> NoReturn:
     os._exit(0)  # the guest has the main thread, and does not let go of it
 
 
-def _execute(executor: Executor, request: Request) -> Reply:
+def _execute(executor: Executor, connection: _Connection, request: Request) -> Reply:
     if not isinstance(request, Run):
         raise TypeError(f"an executor only runs, and was asked to {type(request).__name__}")
     try:
         return executor.run(request.code_path, request.wasm_path, request.input_json)
     except CannotLoad as error:
+        # The folder may have been made anew, and the new one is open to new processes only.
+        connection.is_tired = True
         return CannotRun(str(error), code_is_bad=True)
     except EngineFault as error:
         return CannotRun(f"the engine failed: {error}", code_is_bad=False)

@@ -35,11 +35,13 @@ class Role(StrEnum):
 
 
 class Prepare(msgspec.Struct, frozen=True, tag=True):
-    """parent_pid: the process to die with, which forked this one."""
+    """parent_pid: the process to die with, which forked this one. readable: the folder whose files, or the file, that
+    the process will be asked to read; it can open nothing else."""
 
     role: Role
     limits: Limits
     parent_pid: int
+    readable: str | None
 
 
 class Run(msgspec.Struct, frozen=True, tag=True):

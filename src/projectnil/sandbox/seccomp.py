@@ -1,7 +1,7 @@
 """A system call filter for sandbox processes: what an escaped guest would want, and a running guest never needs.
 
 It denies, with EPERM, starting programs and processes, new sockets, looking into or signalling other processes,
-and changing the file system. Reading files stays possible, since loading a module is that.
+and changing the file system. Reading files stays possible, since loading a module is that; which files: landlock.py.
 
 Sources: seccomp(2), bpf(2) (classic BPF); the numbers are those of the kernel's syscall_64.tbl (x86_64) and
 include/uapi/asm-generic/unistd.h (aarch64).

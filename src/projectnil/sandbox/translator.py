@@ -41,7 +41,9 @@ class Translator:
 
     async def _ask(self, wasm: bytes) -> Reply:
         if self._process is None or self._process.is_lost:
-            self._process = await SandboxProcess.start(self._fork_server, Role.TRANSLATOR, self._limits, lambda _: None)
+            self._process = await SandboxProcess.start(
+                self._fork_server, Role.TRANSLATOR, self._limits, None, lambda _: None
+            )
         try:
             return await self._process.ask(Translate(wasm), self._timeout_s)
         except ProcessOverdue:
@@ -66,7 +68,7 @@ async def take_snapshot(fork_server: ForkServer, limits: Limits, file: ModuleFil
 
     A start section may take as long here as an execution. Raises PlatformUnavailable when it could not be told.
     """
-    process = await SandboxProcess.start(fork_server, Role.SNAPSHOTTER, limits, lambda _: None)
+    process = await SandboxProcess.start(fork_server, Role.SNAPSHOTTER, limits, file.wasm_path, lambda _: None)
     try:
         reply = await process.ask(TakeSnapshot(file.wasm_path), limits.execution_timeout_s)
     except (ProcessLost, NotBegun) as error:
