@@ -29,7 +29,7 @@ FIRST = f"{DEPLOY} --extra-vars projectnil_version=0.1.0"
 UPGRADE = f"{DEPLOY} --extra-vars projectnil_version=0.2.0"
 RESTORE = "ansible-playbook restore.yml --extra-vars projectnil_backup=projectnil-20261122T031500Z.tar.gz"
 # Since it was last started by hand or by a deployment.
-_RESTARTS = "systemctl show --property=NRestarts --value projectnil-compiler | tr -d '\\n'"
+_RESTARTS = "systemctl show --property=NRestarts --value projectnil-compiler"
 
 
 def changes(output: str) -> int:
@@ -254,7 +254,7 @@ def test_a_damaged_backup_is_refused_and_leaves_the_database_as_it_was(
 
 def test_a_database_that_is_stopped_stays_stopped_and_all_goes_on_after_it(host: Host, api: httpx.Client) -> None:
     host.ssh("systemctl stop projectnil-postgres")
-    eventually("the compiler is tried again", lambda: host.ssh(_RESTARTS) != "0", patience_s=60)
+    eventually("the compiler is tried again", lambda: host.ssh(_RESTARTS).strip() != "0", patience_s=60)
     assert api.get("/functions").status_code == 503
     assert "projectnil-postgres        inactive" in host.ssh("projectnil-status || test $? = 1")
     host.ssh("systemctl start projectnil-postgres")
