@@ -1,6 +1,7 @@
 """Bad input gets its own clear error and changes nothing."""
 
 import json
+import re
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from projectnil.api.routes import OPERATIONS, Operation
 from tests.support.functions import ECHO, ready
 from tests.support.platform import Platform
 
@@ -242,6 +244,36 @@ def test_a_method_a_path_does_not_have_is_a_405_with_allow(
 @pytest.mark.parametrize("path", ["/functions", "/executions"])
 def test_a_bad_query_parameter_is_a_400_that_names_it(http: httpx.Client, path: str, query: str, field: str) -> None:
     assert_problem(http.get(f"{path}?{query}"), 400, "invalid-input", "must be", field)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: f"{operation.method} {operation.path}")
+def test_a_query_parameter_that_an_operation_does_not_have_is_a_400_that_names_it(
+    http: httpx.Client, operation: Operation
+) -> None:
+    path = re.sub(r"\{\w+\}", NOBODY, operation.path)
+    response = http.request(operation.method, f"{path}?stauts=READY")
+    assert_problem(response, 400, "invalid-input", f"unknown query parameter of {operation.method} ", "stauts")
+    for name in operation.query_names:
+        assert name in response.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("query", "field", "words"),
+    [
+        ("status=READY&status=FAILED", "status", "is given more than once"),
+        ("name=%ff", "name", "is not UTF-8 in percent-encoding"),
+        ("n%ffme=x", "n?me", "unknown query parameter"),
+        ("&".join(f"x{n}=" for n in range(2000)), "x0", "unknown query parameter"),
+    ],
+)
+def test_a_query_that_could_be_read_in_two_ways_is_a_400(
+    http: httpx.Client, query: str, field: str, words: str
+) -> None:
+    assert_problem(http.get(f"/functions?{query}"), 400, "invalid-input", words, field)
+
+
+def test_a_filter_may_hold_any_text(http: httpx.Client) -> None:
+    assert http.get("/functions", params={"name": "\ufffd é & = + %"}).json() == []
 
 
 def test_a_name_with_nul_in_a_filter_is_a_400(http: httpx.Client) -> None:

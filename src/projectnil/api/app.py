@@ -10,7 +10,7 @@ from projectnil.api.docs_page import docs_page
 from projectnil.api.openapi import openapi_document
 from projectnil.api.problems import error_response
 from projectnil.api.request_id import HEADER, request_id_of
-from projectnil.api.routes import OPERATIONS, Handler, Routes, handlers_of
+from projectnil.api.routes import OPERATIONS, Handler, Routes, check_query
 
 
 class Application:
@@ -21,21 +21,24 @@ class Application:
 
     def __init__(self, context: ApiContext) -> None:
         self._context = context
-        self._routes = Routes({**handlers_of(OPERATIONS), **_document_handlers()})
+        self._routes = Routes(OPERATIONS, _document_handlers())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         identifier = scope["request_id"] = request_id_of(scope)
         scope[CONTEXT] = self._context
         request = Request(scope, receive)
         try:
-            response = await self._routes.find(scope)(request)
+            route = self._routes.find(scope)
+            if route.operation is not None and scope["query_string"]:
+                check_query(scope, route.operation)
+            response = await route.handler(request)
         except Exception as error:
             response = error_response(request, error)
         response.raw_headers.append((HEADER, identifier.encode()))
         await response(scope, receive, send)
 
 
-def _document_handlers() -> dict[str, dict[str, Handler]]:
+def _document_handlers() -> dict[str, Handler]:
     document = openapi_document(OPERATIONS)
     as_json = msgspec.json.encode(document)
     as_page = docs_page(document)
@@ -51,4 +54,4 @@ def _document_handlers() -> dict[str, dict[str, Handler]]:
     async def root(_: Request) -> Response:
         return RedirectResponse("/docs", status_code=307)
 
-    return {"/openapi.json": {"GET": openapi}, "/docs": {"GET": docs}, "/": {"GET": root}}
+    return {"/openapi.json": openapi, "/docs": docs, "/": root}

@@ -1,8 +1,10 @@
 """Every operation of the API in one table: the routes and the OpenAPI document are both made from it."""
 
+import re
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
+from urllib.parse import parse_qsl
 
 import msgspec
 from starlette.requests import Request
@@ -12,12 +14,17 @@ from starlette.types import Scope
 from projectnil.api import examples, executions, functions, health, schemas
 from projectnil.api.problems import MethodNotAllowed, PathNotFound
 from projectnil.domain import errors
+from projectnil.domain.errors import InvalidInput
 from projectnil.domain.executions import ExecutionStatus
 from projectnil.domain.functions import FunctionStatus
 from projectnil.flows.health import Health
 
 Handler = Callable[[Request], Awaitable[Response]]
 Errors = tuple[type[Exception], ...]
+
+
+# What `surrogateescape` makes of bytes that are not UTF-8.
+_NOT_UTF8 = re.compile("[\udc80-\udcff]")
 
 
 class Parameter(msgspec.Struct, frozen=True):
@@ -53,6 +60,11 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     takes: Body | None = None
     answers: dict[int, Body]
     errors: Errors = ()
+
+    @property
+    def query_names(self) -> frozenset[str]:
+        """The names of its query parameters: it takes no others."""
+        return frozenset(parameter.name for parameter in self.parameters if parameter.place == "query")
 
 
 _FUNCTION_ID = Parameter("id", "path", "the function's id", {"type": "string", "format": "uuid"}, examples.FUNCTION_ID)
@@ -233,22 +245,25 @@ OPERATIONS: tuple[Operation, ...] = (
 )
 
 
-def handlers_of(operations: Sequence[Operation]) -> dict[str, dict[str, Handler]]:
-    """By path and method."""
-    handlers: dict[str, dict[str, Handler]] = defaultdict(dict)
-    for operation in operations:
-        handlers[operation.path][operation.method] = operation.handler
-    return handlers
+class Route(msgspec.Struct, frozen=True):
+    """How a request is answered. operation: None for a page beside the table."""
+
+    handler: Handler
+    operation: Operation | None = None
 
 
 class Routes:
-    """Finds a request's handler. A path is fixed, or has `{id}` as its second part."""
+    """Finds a request's route. A path is fixed, or has `{id}` as its second part."""
 
-    def __init__(self, handlers: Mapping[str, Mapping[str, Handler]]) -> None:
-        self._by_path = {path: _with_head(by_method) for path, by_method in handlers.items()}
+    def __init__(self, operations: Sequence[Operation], pages: Mapping[str, Handler]) -> None:
+        self._by_path: dict[str, dict[str, Route]] = defaultdict(dict)
+        for operation in operations:
+            self._add(operation.method, operation.path, Route(operation.handler, operation))
+        for path, handler in pages.items():
+            self._add("GET", path, Route(handler))
 
-    def find(self, scope: Scope) -> Handler:
-        """The handler of the method; the id goes to `path_params`. Raises PathNotFound, MethodNotAllowed."""
+    def find(self, scope: Scope) -> Route:
+        """The route of path and method; the id goes to `path_params`. Raises PathNotFound, MethodNotAllowed."""
         path: str = scope["path"]
         by_method = self._by_path.get(path)
         if by_method is None:
@@ -260,11 +275,32 @@ class Routes:
             by_method = self._by_path.get("/".join(parts))
         if by_method is None:
             raise PathNotFound
-        handler = by_method.get(scope["method"])
-        if handler is None:
+        route = by_method.get(scope["method"])
+        if route is None:
             raise MethodNotAllowed(", ".join(sorted(by_method)))
-        return handler
+        return route
+
+    def _add(self, method: str, path: str, route: Route) -> None:
+        self._by_path[path][method] = route
+        if method == "GET":
+            self._by_path[path]["HEAD"] = route
 
 
-def _with_head(by_method: Mapping[str, Handler]) -> dict[str, Handler]:
-    return {**by_method, "HEAD": by_method["GET"]} if "GET" in by_method else dict(by_method)
+def check_query(scope: Scope, operation: Operation) -> None:
+    """Refuses a query that the operation does not have, or that could be read in two ways. Raises InvalidInput."""
+    seen: set[str] = set()
+    query = scope["query_string"].decode("latin-1")
+    for name, value in parse_qsl(query, keep_blank_values=True, errors="surrogateescape"):
+        if name not in operation.query_names:
+            raise InvalidInput(_unknown(operation), name[:100].encode(errors="replace").decode())
+        if name in seen:
+            raise InvalidInput("is given more than once", name)
+        if _NOT_UTF8.search(value):
+            raise InvalidInput("is not UTF-8 in percent-encoding", name)
+        seen.add(name)
+
+
+def _unknown(operation: Operation) -> str:
+    known = ", ".join(sorted(operation.query_names))
+    has = f"it has {known}" if known else "it has none"
+    return f"unknown query parameter of {operation.method} {operation.path}; {has}"
