@@ -1,12 +1,15 @@
 """kill -9, anywhere: afterwards no function is stuck, no acknowledged execution is missing, no row stays RUNNING."""
 
 import contextlib
+import random
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import psutil
@@ -14,9 +17,12 @@ import psycopg
 import pytest
 
 from projectnil.domain.errors import INTERRUPTED
+from tests.support import unreaping
 from tests.support.functions import ECHO, SPIN, execute, ready, register, wait_compiled
 from tests.support.platform import Platform, running_platform, start_platform
 from tests.support.waiting import eventually
+
+UNREAPING = Path(unreaping.__file__)
 
 
 @pytest.fixture
@@ -91,25 +97,25 @@ def test_a_sandbox_killed_in_mid_guest_is_the_platforms_fault_and_is_replaced(cr
         assert execute(http, echo, {"a": 1})["output"] == {"a": 1}
 
 
-def test_killing_everything_under_load_loses_no_acknowledged_execution(data_dir: Path) -> None:
-    first = start_platform(data_dir, lease_s="2", job_visibility_s="3")
+@pytest.mark.parametrize("reaped", [True, False], ids=["reaped", "zombies"])
+def test_everything_killed_in_random_order_under_load_starts_again_at_once_and_has_lost_nothing(
+    data_dir: Path, reaped: bool
+) -> None:
+    # Under a parent that waits for nobody, what was killed stays a zombie for as long as the test runs.
+    under = [] if reaped else [sys.executable, UNREAPING]
+    quickly = {"lease_s": "2", "job_visibility_s": "3"}
+    first = start_platform(data_dir, under=under, **quickly)
     acknowledged: dict[str, int] = {}
     with first.client() as http:
         echo, spin = ready(http, ECHO, "echo"), ready(http, SPIN, "spin")
-        threads = [threading.Thread(target=_load, args=(first.url, echo, n, acknowledged)) for n in range(8)]
-        threads.append(threading.Thread(target=_spin, args=(first.url, spin)))
-        for thread in threads:
-            thread.start()
+        threads = start_load(first.url, echo, spin, acknowledged)
         eventually("some load", lambda: len(acknowledged) > 500)
         unfinished = [register(http, ECHO, f"late-{n}") for n in range(3)]
-        # Postgres first and as roughly as the rest: what was acknowledged must be on disk already.
-        assert kill(first, "postgres") > 1
-        first.kill()
-    for thread in threads:
-        thread.join()
-    if first.process.stdout is not None:
-        first.process.stdout.close()
-    with running_platform(data_dir, lease_s="2", job_visibility_s="3") as second, second.client() as http:
+    kill_in_random_order(first, but=None if reaped else first.process.pid)
+    port = str(urlsplit(first.url).port)
+    with running_platform(data_dir, "--port", port, **quickly) as second, second.client() as http:
+        for thread in threads:
+            thread.join()
         with database(second) as conn:
             rows = conn.execute("SELECT id::text, status::text, (output ->> 'n')::integer FROM executions").fetchall()
             recorded = {row[0]: (row[1], row[2]) for row in rows}
@@ -122,6 +128,26 @@ def test_killing_everything_under_load_loses_no_acknowledged_execution(data_dir:
         for function_id in unfinished:
             assert wait_compiled(http, function_id)["status"] == "READY"
         assert execute(http, echo, {"n": 1})["output"] == {"n": 1}
+    first.forget()
+
+
+def start_load(url: str, echo: str, spin: str, acknowledged: dict[str, int]) -> list[threading.Thread]:
+    threads = [threading.Thread(target=_load, args=(url, echo, n, acknowledged)) for n in range(8)]
+    threads.append(threading.Thread(target=_spin, args=(url, spin)))
+    for thread in threads:
+        thread.start()
+    return threads
+
+
+def kill_in_random_order(platform: Platform, but: int | None) -> None:
+    """kill -9 every process of the platform, Postgres's included, and wait for none of them."""
+    main = psutil.Process(platform.process.pid)
+    doomed = [process for process in (main, *main.children(recursive=True)) if process.pid != but]
+    assert len(doomed) > 10
+    random.shuffle(doomed)
+    for process in doomed:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGKILL)
 
 
 def postmasters(platform: Platform) -> list[psutil.Process]:

@@ -1,16 +1,20 @@
 """The embedded server comes up after any end of its predecessor, and trusts nobody else's folders."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from projectnil.domain.errors import PlatformUnavailable
 from projectnil.postgres.connections import connect
 from projectnil.postgres.embedded import EmbeddedPostgres
+from projectnil.postgres.errors import DATABASE_ERRORS
+from tests.support.waiting import until
 
 
 async def _works(server: EmbeddedPostgres) -> bool:
@@ -86,3 +90,44 @@ async def test_a_server_that_cannot_start_says_why_in_its_own_words(data_dir: Pa
     with pytest.raises(PlatformUnavailable, match="unrecognized configuration parameter"):
         await server.start()
     assert time.monotonic() - began < 10
+
+
+async def test_a_server_that_reads_its_log_for_long_is_waited_for(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data_dir.mkdir()
+    server = EmbeddedPostgres(data_dir)
+    await server.start()
+    await server.stop()
+    cluster = data_dir / "postgres"
+    # Until it has asked for all the log there might be, the server says that it is starting up.
+    (cluster / "recovery.signal").touch()
+    configuration = cluster / "postgresql.conf"
+    configuration.write_text(f"{configuration.read_text()}restore_command = 'sleep 0.5; false'\n")
+    monkeypatch.setattr("projectnil.postgres.embedded._START_TIMEOUT_S", 0.4)
+    await server.start()
+    assert await _works(server)
+    await server.stop()
+
+
+async def test_backends_that_outlive_their_killed_server_are_ended(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("projectnil.postgres.predecessor._ORPHANS_TIMEOUT_S", 0.2)
+    data_dir.mkdir()
+    server = EmbeddedPostgres(data_dir)
+    await server.start()
+    conn = await connect(server.url)
+    # It computes, and so does not look whether its postmaster lives.
+    busy = asyncio.create_task(conn.execute("SELECT count(*) FROM generate_series(1, 1000000000000) AS n"))
+    postmaster = psutil.Process(int((data_dir / "postgres" / "postmaster.pid").read_text().split()[0]))
+    await until(
+        "a busy backend", lambda: any("[local] SELECT" in child.cmdline()[0] for child in postmaster.children())
+    )
+    postmaster.kill()
+    await server.wait()
+    await server.start()
+    assert await _works(server)
+    with contextlib.suppress(*DATABASE_ERRORS):
+        await busy
+    await server.stop()

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,6 +50,13 @@ class Platform:
         self.process.wait(STOP_TIMEOUT_S)
         return time.monotonic() - began
 
+    def forget(self) -> None:
+        """Close what is left of one that was killed."""
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                pipe.close()
+        self.process.wait(STOP_TIMEOUT_S)
+
     def kill(self) -> None:
         """kill -9, and wait until every process below it is gone."""
         below = psutil.Process(self.process.pid).children(recursive=True)
@@ -59,12 +66,16 @@ class Platform:
         assert not alive, f"outlived its platform: {[process.cmdline() for process in alive]}"
 
 
-def start_platform(data_dir: Path, *arguments: str, **settings: str) -> Platform:
-    """Start `pnil serve` on a free port and wait for its ready line. settings: PROJECTNIL_ variables by field name."""
+def start_platform(data_dir: Path, *arguments: str, under: Sequence[object] = (), **settings: str) -> Platform:
+    """Start `pnil serve` on a free port and wait for its ready line. settings: PROJECTNIL_ variables by field name.
+
+    under: a command that starts the one after it.
+    """
     log = data_dir.with_name(data_dir.name + ".log")
     with log.open("ab") as log_file:
         process = subprocess.Popen(
-            [PNIL, "serve", "--port", "0", "--data-dir", data_dir, *arguments],
+            [*map(str, under), PNIL, "serve", "--port", "0", "--data-dir", data_dir, *arguments],
+            stdin=subprocess.PIPE if under else None,
             stdout=subprocess.PIPE,
             stderr=log_file,
             text=True,

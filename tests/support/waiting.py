@@ -1,5 +1,6 @@
 """Waiting for what others bring about."""
 
+import asyncio
 import contextlib
 import time
 from collections.abc import Callable
@@ -17,3 +18,11 @@ def eventually(what: str, happens: Callable[[], bool], patience_s: float = 30.0)
                 return
         time.sleep(0.05)
     raise AssertionError(f"never: {what}")
+
+
+async def until(what: str, happens: Callable[[], bool], patience_s: float = 60.0) -> None:
+    """Ask until it holds, and let other tasks run meanwhile."""
+    deadline = time.monotonic() + patience_s
+    while not happens():  # what tests wait for sets no event
+        assert time.monotonic() < deadline, f"never: {what}"
+        await asyncio.sleep(0.01)

@@ -7,15 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from projectnil.bootstrap.takeover import InUse
 from projectnil.domain.errors import PlatformUnavailable
 
 
 @contextlib.contextmanager
 def locked(data_dir: Path) -> Iterator[None]:
-    """Make the folder if need be and hold it. Raises PlatformUnavailable when another process holds it."""
+    """Make the folder if need be and hold it. Raises InUse when another process holds it."""
     with _lock_file(data_dir) as lock:
         if not _take(lock):
-            raise PlatformUnavailable(
+            raise InUse(
                 f"the data folder {data_dir} is in use by another pnil serve; "
                 "choose another --data-dir (PROJECTNIL_DATA_DIR)"
             )

@@ -17,6 +17,7 @@ from projectnil.bootstrap.data_dir import locked
 from projectnil.bootstrap.migration import migrate_database
 from projectnil.bootstrap.signals import stop_requested, terminal_closed
 from projectnil.bootstrap.sockets import listen, url_of
+from projectnil.bootstrap.takeover import taken_over
 from projectnil.config import Settings
 from projectnil.domain.errors import PlatformUnavailable
 from projectnil.postgres.embedded import MAX_CONNECTIONS, EmbeddedPostgres
@@ -48,7 +49,9 @@ async def serve(settings: Settings, on_ready: Callable[[str], None]) -> None:
 
 
 async def _run(settings: Settings, on_ready: Callable[[str], None]) -> None:
-    with locked(settings.data_dir), contextlib.closing(listen(settings.host, settings.port)) as listener:
+    with contextlib.ExitStack() as held:
+        await taken_over(lambda: held.enter_context(locked(settings.data_dir)))
+        listener = await taken_over(lambda: held.enter_context(listen(settings.host, settings.port)))
         _warn_if_public(listener)
         async with _database(settings) as (database_url, database):
             await migrate_database(database_url, settings.database_wait_s)

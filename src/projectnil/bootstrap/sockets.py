@@ -1,15 +1,20 @@
 """The listening socket."""
 
+import errno
 import os
 import socket
 
+from projectnil.bootstrap.takeover import InUse
 from projectnil.domain.errors import PlatformUnavailable
 
 _BACKLOG = 2048
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens on host and port; port 0 picks a free one. Raises PlatformUnavailable, saying why."""
+    """A socket that listens on host and port; port 0 picks a free one.
+
+    Raises PlatformUnavailable, saying why; InUse when another socket has the address.
+    """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind, protocol)
@@ -21,7 +26,8 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         problem = os.strerror(error.errno) if error.errno else str(error)
-        raise PlatformUnavailable(
+        kind_of_error = InUse if error.errno == errno.EADDRINUSE else PlatformUnavailable
+        raise kind_of_error(
             f"cannot listen on {host}:{port}: {problem}; "
             "choose another --port or --host (PROJECTNIL_PORT, PROJECTNIL_HOST)"
         ) from error

@@ -22,7 +22,9 @@ import structlog
 
 from projectnil.domain.errors import PlatformUnavailable
 from projectnil.postgres.connections import connect
+from projectnil.postgres.errors import STARTING_UP
 from projectnil.postgres.passage import allow_passage
+from projectnil.postgres.predecessor import SOCKET_LOCK, Predecessor
 from projectnil.processes import die_with_parent
 
 log = structlog.get_logger()
@@ -33,7 +35,7 @@ _SYSTEM_USER = "projectnil"
 _SOCKET_PATH_BYTES = 107  # sockaddr_un.sun_path, less its NUL
 _LOG_BYTES = 16 * 1024 * 1024
 _START_TIMEOUT_S = 60.0
-_PREDECESSOR_TIMEOUT_S = 20.0
+_PREDECESSOR_TIMEOUT_S = 60.0
 
 # Durability is never traded away here: fsync, full_page_writes and synchronous_commit keep their defaults.
 _SERVER_SETTINGS = {
@@ -59,6 +61,7 @@ class EmbeddedPostgres:
         self._bin = binaries()
         self._user = _server_user()
         self._sockets = _socket_folder(self._cluster)
+        self._predecessor = Predecessor(self._cluster, self._sockets)
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -125,49 +128,39 @@ class EmbeddedPostgres:
         wanted = {**_SERVER_SETTINGS, "max_connections": self._max_connections}
         settings = [f"--{name}={value}" for name, value in wanted.items()]
         self._trim_log()
+        await self._spawn_server(settings)
         clock = asyncio.get_running_loop().time
-        deadline = clock() + _START_TIMEOUT_S
-        lock_deadline = clock() + _PREDECESSOR_TIMEOUT_S
-        self._process = await self._spawn_server(settings)
-        while not await self._accepts_connections():
-            if self._process.returncode is not None and self._is_locked() and clock() < lock_deadline:
-                # A server whose owner was killed is still shutting down in good order.
+        last_word = clock()
+        lock_deadline = last_word + _PREDECESSOR_TIMEOUT_S
+        while (answer := await self._answer()) is not True:
+            if self._has_ended() and self._predecessor.has_locks() and clock() < lock_deadline:
+                # They are not its own, which it has removed: another had not come far enough to be seen.
                 await asyncio.sleep(0.2)
-                self._process = await self._spawn_server(settings)
-            elif self._process.returncode is not None or clock() > deadline:
+                await self._spawn_server(settings)
+            elif self._has_ended() or clock() - last_word > _START_TIMEOUT_S:
                 raise PlatformUnavailable(f"Postgres did not start; the end of its log:\n{self._end_of_log()}")
+            if answer is not None:
+                last_word = clock()
             await asyncio.sleep(0.02)
 
-    async def _spawn_server(self, settings: list[str]) -> asyncio.subprocess.Process:
-        self._remove_stale_lock()
-        return await self._spawn("postgres", "-D", str(self._cluster), "-k", str(self._sockets), *settings)
+    async def _spawn_server(self, settings: list[str]) -> None:
+        await self._predecessor.gone(_PREDECESSOR_TIMEOUT_S)
+        self._process = await self._spawn("postgres", "-D", str(self._cluster), "-k", str(self._sockets), *settings)
 
-    def _is_locked(self) -> bool:
-        return (self._cluster / "postmaster.pid").exists()
+    def _has_ended(self) -> bool:
+        return self._process is None or self._process.returncode is not None
 
-    def _remove_stale_lock(self) -> None:
-        """After a crash the lock file may name a process that is now another program's, which Postgres would heed."""
-        lock = self._cluster / "postmaster.pid"
-        try:
-            pid = int(lock.read_text().splitlines()[0])
-        except (FileNotFoundError, IndexError, ValueError):
-            return
-        try:
-            is_postgres = Path(f"/proc/{pid}/exe").readlink().name == "postgres"
-        except OSError:
-            is_postgres = False
-        if not is_postgres:
-            lock.unlink()
+    async def _answer(self) -> bool | None:
+        """Whether the server accepts connections; None where it says nothing at all.
 
-    async def _accepts_connections(self) -> bool:
-        if self._process is None or self._process.returncode is not None:
-            return False
-        if not (self._sockets / ".s.PGSQL.5432").exists():
-            return False
+        After a crash it may say for minutes that it is starting: it reads its log first.
+        """
+        if self._has_ended() or not (self._sockets / ".s.PGSQL.5432").exists():
+            return None
         try:
             conn = await connect(self._url("postgres"))
-        except PlatformUnavailable:
-            return False
+        except PlatformUnavailable as error:
+            return False if isinstance(error.__cause__, STARTING_UP) else None
         await conn.close()
         return True
 
@@ -247,7 +240,7 @@ def _own_folder(folder: Path, user: pwd.struct_passwd | None) -> None:
 
 def _socket_folder(cluster: Path) -> Path:
     """The cluster's own folder, or, where a socket cannot have such a name, one in the temporary folder."""
-    fits = len(os.fsencode(cluster / ".s.PGSQL.5432.lock")) <= _SOCKET_PATH_BYTES
+    fits = len(os.fsencode(cluster / SOCKET_LOCK)) <= _SOCKET_PATH_BYTES
     if fits and "," not in os.fspath(cluster):  # a comma separates the folders of several
         return cluster
     return Path(tempfile.gettempdir()) / f"projectnil-{sha256(os.fsencode(cluster)).hexdigest()[:16]}"

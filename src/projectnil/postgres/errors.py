@@ -14,6 +14,9 @@ CONNECTION_ERRORS = (
     asyncpg.TooManyConnectionsError,
 )
 
+# The server is there and not ready yet, or no longer: it reads its log after a crash, say.
+STARTING_UP = asyncpg.CannotConnectNowError
+
 # What one row can be at fault for, so that the others of its batch deserve a try without it.
 ROW_ERRORS = (
     asyncpg.DataError,
