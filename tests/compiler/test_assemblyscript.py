@@ -147,6 +147,12 @@ async def test_warnings_about_the_libraries_are_kept_from_the_user(toolchain: As
         "assemblyscript/std/assembly/array",
         "~lib/../../../../../../../../etc/passwd",
         "json-as/../../package",
+        pytest.param("json-as/" + "a" * 300, id="a name longer than the file system allows"),
+        pytest.param("json-as/" + "a/" * 3_000, id="a path longer than the kernel allows"),
+        pytest.param("json-as/\\0x", id="NUL"),
+        pytest.param("json-as/\\ud800", id="a lone surrogate"),
+        "json-as/index.ts/x",
+        "xjb-as/LICENSE",
     ],
 )
 async def test_a_source_cannot_read_files_of_the_machine(toolchain: AssemblyScript, path: str) -> None:

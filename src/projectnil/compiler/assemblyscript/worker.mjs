@@ -6,7 +6,7 @@
 //
 // "compiled" leaves function.wasm in the folder. After "crashed" this process must not be used again.
 
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import { pathToFileURL } from "node:url";
@@ -25,8 +25,18 @@ const { default: JsonTransform } = await load("json-as/transform/lib/index.js");
 
 // ---- What the compiler may see ------------------------------------------------------------------------------------
 
-/** The text of each library file that was asked for, null for those that do not exist. They never change. */
-const libraryFiles = new Map();
+/**
+ * The libraries' files, listed once, with the text of those that were read. A source can ask for any path: one that is
+ * not listed never reaches the disk, so a read that fails is never the source's doing.
+ */
+const libraryFiles = new Map(LIBRARIES.flatMap(listFiles).map((file) => [file, null]));
+
+function listFiles(library) {
+  const entries = readdirSync(path.join(nodeModules, library), { recursive: true, withFileTypes: true });
+  return entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => path.relative(nodeModules, path.join(entry.parentPath, entry.name)));
+}
 
 /** The only file reading asc gets: the source, and the libraries as if they were installed beside it. */
 function readFile(folder, source) {
@@ -40,16 +50,16 @@ function readFile(folder, source) {
 }
 
 function readLibrary(file) {
-  if (!LIBRARIES.includes(file.split(path.sep)[0])) return null;
-  if (!libraryFiles.has(file)) libraryFiles.set(file, readOrNull(path.join(nodeModules, file)));
-  return libraryFiles.get(file);
+  if (!libraryFiles.has(file)) return null;
+  const text = libraryFiles.get(file) ?? readOrFail(path.join(nodeModules, file));
+  libraryFiles.set(file, text);
+  return text;
 }
 
-function readOrNull(file) {
+function readOrFail(file) {
   try {
     return readFileSync(file, "utf8");
   } catch (error) {
-    if (error.code === "ENOENT" || error.code === "ENOTDIR") return null;
     throw new Unavailable(error);
   }
 }
@@ -185,7 +195,9 @@ async function answer(request) {
   try {
     return await compile(request.folder);
   } catch (error) {
-    return { verdict: "unavailable", text: `${error.message}` };
+    // A failed system call is the platform's, like a full disk; anything else comes from what the source is like.
+    const isPlatforms = error instanceof Unavailable || error.errno !== undefined;
+    return { verdict: isPlatforms ? "unavailable" : "crashed", text: `${error.message}` };
   }
 }
 
