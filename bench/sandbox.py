@@ -107,7 +107,7 @@ def _machine_code(wasm: bytes, path: Path) -> tuple[str, str]:
     if has_start_section(wasm):
         wasm = take_snapshot(engine, Limits(), str(wasm_path))
         wasm_path.write_bytes(wasm)
-    code_path.write_bytes(sealed(str(code_path), translate(engine, wasm)))
+    code_path.write_bytes(sealed(str(code_path), translate(engine, wasm, Limits().memory_bytes)))
     return str(code_path), str(wasm_path)
 
 

@@ -18,7 +18,7 @@ from projectnil.domain.errors import (
     PlatformUnavailable,
 )
 from projectnil.domain.executions import Completed, ExecutionStatus, Failed
-from projectnil.domain.functions import FunctionStatus, ModuleSha256
+from projectnil.domain.functions import FunctionStatus, ModuleSha256, module_sha256
 from projectnil.domain.guest_errors import GuestBrokeAbi, GuestOutputInvalid
 from projectnil.domain.ids import ExecutionId, FunctionId, new_execution_id
 from projectnil.flows import catalog
@@ -38,6 +38,8 @@ Outcome: TypeAlias = Completed | Failed
 _CACHED_FUNCTIONS = 10_000
 _LOOKS_AT_A_CHANGING_FUNCTION = 5
 _STOP_PATIENCE_S = 1.0
+# Well before the message of a result reappears.
+_MOST_CHECKING_S = 5.0
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -99,6 +101,23 @@ class Executor:
         self._cache.pop(function_id, None)
         with contextlib.suppress(_FunctionChanged):
             await self._module(function_id, await self._runnable(function_id))
+
+    async def why_it_cannot_run(self, wasm: bytes) -> str | None:
+        """What keeps a module from ever running here, in words; None when nothing does, or when it could not be told.
+
+        Its machine code is made meanwhile, and kept.
+        """
+
+        async def load() -> bytes:
+            return wasm
+
+        try:
+            async with asyncio.timeout(_MOST_CHECKING_S):
+                module = await self._sandbox.ensure_module(module_sha256(wasm), load)
+        except (PlatformUnavailable, TimeoutError) as error:
+            log.warning("module.not_checked", reason=str(error) or "it takes long to translate")
+            return None  # an execution will tell
+        return module.problem if isinstance(module, GuestBrokeAbi) else None
 
     async def stop(self, grace_s: float) -> None:
         """Take no more; give what runs `grace_s` to end; record the rest as interrupted. Leaves no sandbox behind."""

@@ -89,7 +89,7 @@ _FUNCTION = _FUNCTION_SLOT + c.wasmtime_extern.of.offset
 _MEMORY_SLOT = ctypes.addressof(_memory_slot)
 _MEMORY = _MEMORY_SLOT + c.wasmtime_extern.of.offset
 _CALLER_SLOT = ctypes.addressof(_caller_slot)
-_CALLER_MEMORY = _CALLER_SLOT + c.wasmtime_extern.of.offset
+_CALLER_FUNCTION = _CALLER_MEMORY = _CALLER_SLOT + c.wasmtime_extern.of.offset
 _NAME, _NAME_SIZE = ctypes.addressof(_name), ctypes.addressof(_name_size)
 _TRAP = ctypes.addressof(_trap)
 _VALUES = ctypes.addressof(_values)
@@ -115,6 +115,14 @@ class Trapped(Exception):
     def __init__(self, report: TrapReport) -> None:
         self.report = report
         super().__init__(f"trap {report.code}")
+
+
+class _TrappedInside(Exception):
+    """The guest trapped while a host function called it. trap: goes back to the engine, which owns it from then on."""
+
+    def __init__(self, trap: Address) -> None:
+        self.trap = trap
+        super().__init__()
 
 
 class EngineFault(Exception):
@@ -179,6 +187,25 @@ class Caller:
     def return_f64(self, result: float) -> None:
         ctypes.c_double.from_address(self._values).value = result
 
+    def return_u32(self, result: int) -> None:
+        ctypes.c_uint32.from_address(self._values).value = result
+
+    def call(self, export: str, argument_0: int, argument_1: int) -> int:
+        """As Guest.call, of an export that the module is known to have. A trap in it ends the guest as any other."""
+        name, trap = export.encode(), ctypes.c_void_p()
+        _caller_export_get(self._caller, name, len(name), _CALLER_SLOT)
+        values = (c.wasmtime_val_raw_t * _MOST_VALUES)()
+        result = ctypes.c_uint32.from_address(ctypes.addressof(values))
+        result.value = argument_0
+        ctypes.c_uint32.from_address(ctypes.addressof(values) + _VALUE_BYTES).value = argument_1
+        context, trap_at = _caller_context(self._caller), ctypes.addressof(trap)
+        error = _func_call(context, _CALLER_FUNCTION, ctypes.addressof(values), 2, trap_at)
+        if error:
+            raise EngineFault(_take_error(error))
+        if trap.value:
+            raise _TrappedInside(trap.value)
+        return result.value
+
     def memory(self) -> tuple[Address, int]:
         """As Guest.memory; works in a start section too. Empty when the module exports no memory."""
         found = _caller_export_get(self._caller, b"memory", 6, _CALLER_SLOT)
@@ -198,6 +225,8 @@ def define_function(linker: Linker, module: str, name: str, kind: FuncType, body
         try:
             if body(Caller(caller, values)):
                 return 0
+        except _TrappedInside as inner:
+            return inner.trap
         except Exception as error:  # an exception cannot cross C: it waits for the trap it causes
             _host_faults.append(error)
         # With a code it comes back as a trap; one that has only a message would come back as an error.

@@ -18,6 +18,7 @@ from wasmtime import (
     WasmtimeError,
 )
 
+from projectnil.domain.limits import in_units
 from projectnil.sandbox.capi import Address, engine_address, prepared_address, use_instance_pool
 from projectnil.sandbox.failure import BrokenModule
 from projectnil.sandbox.fingerprint import ENGINE_SETTINGS, INSTANCE_POOL, TABLE_ELEMENTS, TABLES
@@ -25,6 +26,7 @@ from projectnil.sandbox.imports import HOST_FUNCTIONS, MODULE, function_type, li
 from projectnil.sandbox.journal import Journal
 from projectnil.sandbox.seal import is_intact
 from projectnil.sandbox.wasm_format import PAGE_BYTES, table_sizes
+from projectnil.sandbox.wasm_segments import segment_problem
 
 LOADED_MODULES = 128
 
@@ -61,15 +63,18 @@ def create_engine(**others: bool) -> Engine:
     return Engine(config)
 
 
-def translate(engine: Engine, wasm: bytes) -> bytes:
-    """From a .wasm file's bytes to machine code. Raises BrokenModule when it is not one we can run."""
+def translate(engine: Engine, wasm: bytes, memory_bytes: int) -> bytes:
+    """From a .wasm file's bytes to machine code. memory_bytes: the most linear memory a guest may hold.
+
+    Raises BrokenModule when it is not one we can run: whatever keeps every instance of it from starting is found here.
+    """
     if not wasm.startswith(_MAGIC):
         raise BrokenModule("it is not a WebAssembly module: its first four bytes are not 00 61 73 6d")
     try:
         module = Module(engine, wasm)
     except WasmtimeError as error:
         raise BrokenModule(_why_refused(engine, wasm, error)) from None
-    problem = _problem_of(module)
+    problem = _problem_of(module, memory_bytes) or segment_problem(wasm)
     if problem is not None:
         raise BrokenModule(problem)
     return bytes(module.serialize())
@@ -136,11 +141,11 @@ def _why_refused(engine: Engine, wasm: bytes, error: WasmtimeError) -> str:
     return _table_problem(wasm) or f"it is too large to run here: {_one_line(error)}"
 
 
-def _problem_of(module: Module) -> str | None:
+def _problem_of(module: Module, memory_bytes: int) -> str | None:
     """What keeps a valid module from running here, in words; None when nothing does."""
     problems = [_import_problem(wanted) for wanted in module.imports]
     exports = {export.name: export for export in module.exports}
-    problems.append(_memory_problem(exports))
+    problems.append(_memory_problem(exports, memory_bytes))
     problems += [_export_problem(exports, name, signature) for name, signature in _EXPORTED_FUNCTIONS.items()]
     return next((problem for problem in problems if problem is not None), None)
 
@@ -155,11 +160,14 @@ def _import_problem(wanted: ImportType) -> str | None:
     return None
 
 
-def _memory_problem(exports: dict[str, ExportType]) -> str | None:
+def _memory_problem(exports: dict[str, ExportType], memory_bytes: int) -> str | None:
     memory = exports.get("memory")
-    if memory is not None and isinstance(memory.type, MemoryType):
-        return None
-    return "it does not export its memory as `memory`"
+    if memory is None or not isinstance(memory.type, MemoryType):
+        return "it does not export its memory as `memory`"
+    begins_with = memory.type.limits.min * PAGE_BYTES
+    if begins_with > memory_bytes:
+        return f"its memory begins with {in_units(begins_with)}, and the limit is {in_units(memory_bytes)}"
+    return None
 
 
 def _export_problem(exports: dict[str, ExportType], name: str, signature: str) -> str | None:

@@ -1,11 +1,13 @@
 """Everything a guest may import. Nothing here reaches the network, the disk, the environment, or another guest.
 
 The names and signatures are those AssemblyScript 0.28 emits: std/assembly/builtins.ts (abort, trace, seed) and
-std/assembly/bindings/{dom,node}.ts (the rest). `process.argv` is declared there too, but asc cannot compile its use.
+std/assembly/bindings/{dom,node}.ts (the rest; `crypto.getRandomValues` imports `crypto.getRandomValuesN`).
+`process.argv` is declared there too, but asc cannot compile its use.
 """
 
 import ctypes
 import os
+import struct
 import time
 from collections.abc import Callable
 from functools import partial
@@ -13,7 +15,7 @@ from typing import TypeAlias
 
 from wasmtime import FuncType, Linker, ValType
 
-from projectnil.domain.guest_errors import GuestAborted, GuestExited
+from projectnil.domain.guest_errors import GuestAborted, GuestBrokeAbi, GuestExited
 from projectnil.domain.text import storable
 from projectnil.sandbox.capi import Caller, define_function
 from projectnil.sandbox.journal import Journal
@@ -21,6 +23,12 @@ from projectnil.sandbox.journal import Journal
 MODULE = "env"
 _MOST_MESSAGE_CHARACTERS = 8_192
 _UTF16_UNIT_BYTES = 2
+_MOST_RANDOM_BYTES = 65_536  # as browsers have it (Web Cryptography API, getRandomValues)
+# A Uint8Array is three u32: its buffer, where its data starts, their length in bytes (std/assembly/arraybuffer.ts). The
+# class id of Uint8Array is another in each module, so the view and its data are one object of class ArrayBuffer, in
+# which the collector looks for nothing.
+_VIEW_BYTES = 12
+_BUFFER_CLASS = 1
 
 GoesOn: TypeAlias = bool
 HostFunction: TypeAlias = Callable[[Journal, Caller], GoesOn]
@@ -85,6 +93,24 @@ def _trace(journal: Journal, call: Caller) -> GoesOn:
 def _seed(_journal: Journal, call: Caller) -> GoesOn:
     # 53 random bits, as many as a double holds
     call.return_f64(float(int.from_bytes(os.urandom(7), "little") >> 3))
+    return True
+
+
+def _random_values(journal: Journal, call: Caller) -> GoesOn:
+    # crypto.getRandomValuesN(n: u32): Uint8Array
+    count = call.u32(0)
+    if count > _MOST_RANDOM_BYTES:
+        problem = f"crypto.getRandomValues fills at most {_MOST_RANDOM_BYTES:,} bytes a call, not {count:,}"
+        journal.stopped_by = GuestAborted(problem, "", 0, 0)
+        return False
+    pointer = call.call("__new", _VIEW_BYTES + count, _BUFFER_CLASS)
+    start, memory_bytes = call.memory()
+    data = pointer + _VIEW_BYTES
+    if pointer == 0 or data + count > memory_bytes:
+        journal.stopped_by = GuestBrokeAbi(f"__new returned the pointer {pointer}, outside its memory")
+        return False
+    ctypes.memmove(start + pointer, struct.pack("<III", pointer, data, count) + os.urandom(count), _VIEW_BYTES + count)
+    call.return_u32(pointer)
     return True
 
 
@@ -168,6 +194,7 @@ HOST_FUNCTIONS: dict[str, tuple[str, HostFunction]] = {
     "console.time": ("i:", _time),
     "console.timeLog": ("i:", _time_log),
     "console.timeEnd": ("i:", _time_end),
+    "crypto.getRandomValuesN": ("i:i", _random_values),
     "Date.now": (":f", _date_now),
     "performance.now": (":f", _performance_now),
     "process.exit": ("i:", _exit),

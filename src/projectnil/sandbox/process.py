@@ -220,7 +220,7 @@ def _answerer(role: Role, engine: Engine, limits: Limits, connection: _Connectio
             )
             return lambda request: _execute(executor, connection, request)
         case Role.TRANSLATOR:
-            return lambda request: _translate(engine, request)
+            return lambda request: _translate(engine, limits, request)
         case Role.SNAPSHOTTER:
             connection.give_way_for_good()
             return lambda request: _take_snapshot(engine, limits, request)
@@ -244,11 +244,11 @@ def _execute(executor: Executor, connection: _Connection, request: Request) -> R
         return CannotRun(f"the engine failed: {error}", code_is_bad=False)
 
 
-def _translate(engine: Engine, request: Request) -> Reply:
+def _translate(engine: Engine, limits: Limits, request: Request) -> Reply:
     if not isinstance(request, Translate):
         raise TypeError(f"a translator only translates, and was asked to {type(request).__name__}")
     try:
-        return Translated(translate(engine, request.wasm))
+        return Translated(translate(engine, request.wasm, limits.memory_bytes))
     except BrokenModule as failure:
         return Invalid(failure.problem)
 

@@ -19,6 +19,7 @@ class SectionId(IntEnum):
     GLOBAL = 6
     EXPORT = 7
     START = 8
+    ELEMENT = 9
     CODE = 10
     DATA = 11
     DATA_COUNT = 12
@@ -72,6 +73,12 @@ def _table_size(reader: Reader) -> int:
     if has_initial_value:
         skip_expression(reader)
     return size
+
+
+def memory_pages(wasm: bytes) -> int:
+    """How many pages the module's own memory has at the start; 0 when it has none."""
+    memories = section(wasm, SectionId.MEMORY)
+    return _limits_minimum(memories) if memories is not None and memories.leb() else 0
 
 
 def _limits_minimum(reader: Reader) -> int:
