@@ -12,6 +12,8 @@ from projectnil.postgres.connections import Pool, opened_pool
 from tests.support.platform import Platform, running_platform
 from tests.support.postgres import Cluster, running_cluster
 
+ALLOWED_ORIGIN = "https://app.example"
+
 
 @pytest.fixture(scope="session")
 def data_root() -> Iterator[Path]:
@@ -51,7 +53,12 @@ async def pool(database_url: str) -> AsyncIterator[Pool]:
 @pytest.fixture(scope="session")
 def platform(data_root: Path) -> Iterator[Platform]:
     """The whole platform, shared by the tests that leave it as they found it."""
-    with running_platform(data_root / "platform", execution_timeout_s="2") as running:
+    with running_platform(
+        data_root / "platform",
+        execution_timeout_s="2",
+        allowed_hosts="known.example, other.example",
+        allowed_origins=f"{ALLOWED_ORIGIN}, http://app.example",
+    ) as running:
         yield running
 
 

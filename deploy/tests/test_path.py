@@ -17,7 +17,7 @@ from deploy.tests.conftest import OPERATOR
 from deploy.tests.containers import assert_no_rights_to_spare, inspect
 from deploy.tests.document import Document
 from deploy.tests.history import read_history
-from deploy.tests.host import Host
+from deploy.tests.host import NAME, Host
 from deploy.tests.load import Load
 from deploy.tests.podman import podman, run
 from tests.support.functions import ECHO, FAIL, execute, ready
@@ -118,6 +118,12 @@ def test_a_function_is_registered_and_run_through_the_published_port(api: httpx.
     echo, fail = ready(api, ECHO, "echo"), ready(api, FAIL, "fail")
     assert execute(api, echo, {"a": 1})["output"] == {"a": 1}
     assert execute(api, fail, {})["status"] == "FAILED"
+
+
+def test_the_platform_is_asked_by_its_own_name_and_no_other(api: httpx.Client) -> None:
+    assert api.get("/functions", headers={"Host": NAME, "Origin": f"https://{NAME}"}).status_code == 200
+    assert api.get("/functions", headers={"Host": NAME, "Origin": "https://evil.example"}).status_code == 403
+    assert api.get("/functions", headers={"Host": "evil.example"}).status_code == 421
 
 
 def test_the_client_calls_with_a_password_and_shows_it_to_nobody(url: str, folder: Path) -> None:

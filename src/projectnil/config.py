@@ -14,8 +14,12 @@ from projectnil.domain.errors import InvalidInput
 from projectnil.domain.languages import Language
 from projectnil.domain.limits import Limits
 from projectnil.domain.text import wrong_kind
+from projectnil.domain.web_origins import parse_authority, parse_origin
 
 PREFIX = "PROJECTNIL_"
+
+
+_LISTS = ("compiler_languages", "allowed_hosts", "allowed_origins")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +35,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     workers: int = 1
     url: str = "http://127.0.0.1:8080"
     log_format: str = "auto"
+
+    allowed_hosts: tuple[str, ...] = ()
+    allowed_origins: tuple[str, ...] = ()
 
     execution_timeout_s: float = 10.0
     memory_bytes: int = 64 * 1024 * 1024
@@ -61,6 +68,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return Limits(**{name: getattr(self, name) for name in Limits.__struct_fields__})
 
     @property
+    def known_hosts(self) -> tuple[str, ...]:
+        """The names that the platform is known by; also the one that it was told to listen on."""
+        return (self.host, *self.allowed_hosts)
+
+    @property
     def module_cache_dir(self) -> Path:
         """Where ahead-of-time code lives: native code, writable by the platform alone."""
         return self.data_dir.absolute() / "modules"
@@ -75,7 +87,7 @@ def read_settings(environment: Mapping[str, str], **overrides: object) -> Settin
     for name in Settings.__struct_fields__:
         text = environment.get(PREFIX + name.upper())
         if text is not None and text != "":
-            values[name] = text.split(",") if name == "compiler_languages" else text
+            values[name] = [item.strip() for item in text.split(",")] if name in _LISTS else text
     values.update({name: value for name, value in overrides.items() if value is not None})
     settings = _with_secrets(_convert(values))
     _check(settings)
@@ -133,6 +145,7 @@ def _check(settings: Settings) -> None:
         if isinstance(value, int | float) and not (value > 0 or (value == 0 and zero_is_fine)):
             least = "at least 0" if zero_is_fine else "greater than 0"
             raise InvalidInput(f"must be {least}; it is {value}", PREFIX + name.upper())
+    _check_web_names(settings)
     if settings.port > 65535:
         raise InvalidInput(f"must be at most 65535; it is {settings.port}", PREFIX + "PORT")
     if settings.sandbox_max_processes < settings.sandbox_processes:
@@ -142,3 +155,15 @@ def _check(settings: Settings) -> None:
         )
     if settings.log_format not in ("auto", "json", "console"):
         raise InvalidInput("must be auto, json or console", PREFIX + "LOG_FORMAT")
+
+
+def _check_web_names(settings: Settings) -> None:
+    for host in settings.allowed_hosts:
+        authority = parse_authority(host)
+        if authority is None or authority[1] is not None:
+            raise InvalidInput(f"must be host names without scheme and port; one is {host!r}", PREFIX + "ALLOWED_HOSTS")
+    for origin in settings.allowed_origins:
+        if parse_origin(origin) is None:
+            raise InvalidInput(
+                f"must be origins such as https://example.org; one is {origin!r}", PREFIX + "ALLOWED_ORIGINS"
+            )

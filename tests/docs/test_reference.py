@@ -57,7 +57,7 @@ def _default(value: object) -> str:
     if value is None:
         return "none"
     if isinstance(value, tuple):
-        return ",".join(value)
+        return ",".join(value) or "none"
     return str(value.relative_to(ROOT) if isinstance(value, Path) and value.is_absolute() else value)
 
 

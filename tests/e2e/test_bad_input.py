@@ -297,7 +297,7 @@ def test_what_is_not_http_gets_an_error_of_the_same_shape(platform: Platform) ->
 
 def test_a_client_that_goes_away_in_mid_request_is_no_internal_error(platform: Platform, http: httpx.Client) -> None:
     with socket.create_connection(("127.0.0.1", int(platform.url.rsplit(":", 1)[1])), 10) as connection:
-        connection.sendall(b"POST /functions HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n{")
+        connection.sendall(b"POST /functions HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\n{")
     for _ in range(20):
         http.get("/health")
     assert "api.internal_error" not in platform.log.read_text()

@@ -9,6 +9,7 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from projectnil.api.openapi import openapi_document, problem_kinds
+from projectnil.api.problems import METHOD_NOT_ALLOWED, PATH_NOT_FOUND, REFUSALS
 from projectnil.api.routes import OPERATIONS
 from tests.support.functions import ECHO, execute, ready
 
@@ -50,8 +51,9 @@ def test_every_operation_with_json_has_an_example_of_each_success() -> None:
 
 def test_every_kind_of_problem_has_an_example() -> None:
     names = {name for media in _media(DOCUMENT["paths"]) for name in media.get("examples", {})}
-    from_router = {"path-not-found", "method-not-allowed", "malformed-request"}
-    assert names == {kind.name for kind in problem_kinds()} - from_router
+    # These belong to no operation: any request may be answered with them.
+    of_any_request = {PATH_NOT_FOUND.name, METHOD_NOT_ALLOWED.name, *(kind.name for kind in REFUSALS)}
+    assert names == {kind.name for kind in problem_kinds()} - of_any_request
 
 
 def test_real_answers_fit_the_schemas(http: httpx.Client) -> None:

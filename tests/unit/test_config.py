@@ -34,11 +34,25 @@ def test_lists_are_separated_by_commas() -> None:
         ("COMPILER_LANGUAGES", "cobol"),
         ("LOG_FORMAT", "xml"),
         ("SANDBOX_MAX_PROCESSES", "1"),
+        ("ALLOWED_HOSTS", "https://one.example"),
+        ("ALLOWED_HOSTS", "one.example:8080"),
+        ("ALLOWED_HOSTS", "one.example,"),
+        ("ALLOWED_ORIGINS", "one.example"),
+        ("ALLOWED_ORIGINS", "https://one.example/"),
+        ("ALLOWED_ORIGINS", "null"),
+        ("ALLOWED_ORIGINS", "*"),
     ],
 )
 def test_a_value_that_does_not_fit_is_refused_by_the_name_of_its_variable(name: str, value: str) -> None:
     with pytest.raises(InvalidInput, match=f"^PROJECTNIL_{name}: "):
         read_settings({f"PROJECTNIL_{name}": value})
+
+
+def test_the_platform_is_known_by_the_name_it_listens_on() -> None:
+    settings = read_settings(
+        {"PROJECTNIL_HOST": "one.example", "PROJECTNIL_ALLOWED_HOSTS": "two.example , three.example"}
+    )
+    assert settings.known_hosts == ("one.example", "two.example", "three.example")
 
 
 def test_the_databases_address_may_be_in_a_file_and_the_variable_wins_over_it(tmp_path: Path) -> None:

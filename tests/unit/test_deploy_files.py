@@ -80,6 +80,13 @@ def _words(path: Path) -> list[str]:
     return "".join(letter if letter.isalnum() or letter == "_" else " " for letter in path.read_text()).split()
 
 
+def test_the_platform_behind_the_proxy_is_known_by_its_name_and_operators_may_say_otherwise() -> None:
+    template = (DEPLOY / "ansible" / "roles" / "release" / "templates" / "projectnil.env.j2").read_text()
+    assert '"PROJECTNIL_ALLOWED_HOSTS": projectnil_domain' in template
+    assert '"PROJECTNIL_ALLOWED_ORIGINS": "https://" ~ projectnil_domain' in template
+    assert "names | combine(projectnil_settings)" in template
+
+
 def test_liquibase_applies_every_file_that_pnil_applies_in_the_same_order() -> None:
     changelog: dict[str, Any] = yaml.safe_load((DEPLOY / "liquibase" / "changelog.yaml").read_text())
     included = [entry["include"]["file"] for entry in changelog["databaseChangeLog"]]

@@ -1,11 +1,15 @@
 """The ASGI application."""
 
+from collections.abc import Mapping
+
 import msgspec
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from projectnil.api.bodies import HEADERS
 from projectnil.api.context import CONTEXT, ApiContext
+from projectnil.api.cross_origin import CrossOriginPolicy, is_preflight, preflight_response
 from projectnil.api.docs_page import docs_page
 from projectnil.api.openapi import openapi_document
 from projectnil.api.problems import error_response
@@ -22,20 +26,31 @@ class Application:
     def __init__(self, context: ApiContext) -> None:
         self._context = context
         self._routes = Routes(OPERATIONS, _document_handlers())
+        self._cross_origin = CrossOriginPolicy(context.settings.known_hosts, context.settings.allowed_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        identifier = scope["request_id"] = request_id_of(scope)
+        headers = scope[HEADERS] = dict(scope["headers"])
+        identifier = scope["request_id"] = request_id_of(headers)
         scope[CONTEXT] = self._context
         request = Request(scope, receive)
+        origin = None
         try:
-            route = self._routes.find(scope)
-            if route.operation is not None and scope["query_string"]:
-                check_query(scope, route.operation)
-            response = await route.handler(request)
+            origin = self._cross_origin.check(scope, headers)
+            response = await self._respond(request, headers, origin)
         except Exception as error:
             response = error_response(request, error)
+        self._cross_origin.add_headers(response, origin)
         response.raw_headers.append((HEADER, identifier.encode()))
         await response(scope, receive, send)
+
+    async def _respond(self, request: Request, headers: Mapping[bytes, bytes], origin: str | None) -> Response:
+        scope = request.scope
+        if origin is not None and is_preflight(scope, headers):
+            return preflight_response(headers, self._routes.methods(scope))
+        route = self._routes.find(scope)
+        if route.operation is not None and scope["query_string"]:
+            check_query(scope, route.operation)
+        return await route.handler(request)
 
 
 def _document_handlers() -> dict[str, Handler]:
@@ -48,7 +63,7 @@ def _document_handlers() -> dict[str, Handler]:
 
     async def docs(_: Request) -> Response:
         # The page needs nothing but itself, and may load nothing else.
-        policy = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
+        policy = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"}
         return HTMLResponse(as_page, headers=policy)
 
     async def root(_: Request) -> Response:

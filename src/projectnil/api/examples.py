@@ -118,5 +118,16 @@ PROBLEMS: dict[str, tuple[str, dict[str, Any]]] = {
     "path-not-found": ("there is nothing at /function; /docs lists every path", {}),
     "method-not-allowed": ("PATCH is not a method of /functions; it has GET, HEAD, POST", {}),
     "malformed-request": ("the request could not be read: it is not HTTP/1.1", {}),
+    "origin-not-allowed": (
+        "pages of another site (Sec-Fetch-Site: cross-site) may not use this platform; "
+        "PROJECTNIL_ALLOWED_ORIGINS lists the origins that may",
+        {},
+    ),
+    "unknown-host": (
+        "this platform is not known by the name example.org: it answers to localhost, to IP addresses and to "
+        "the names in PROJECTNIL_ALLOWED_HOSTS",
+        {},
+    ),
+    "unsupported-media-type": ("the body is declared as text/plain; send application/json", {}),
     "internal": ("an unexpected error; the log has it under request 019aa5c6-1b2c-7d3e-8f40-5a6b7c8d9e0f", {}),
 }

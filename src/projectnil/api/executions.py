@@ -7,9 +7,10 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from projectnil.api.bodies import read_body
 from projectnil.api.context import context_of
 from projectnil.api.paging import page_response, parse_page
-from projectnil.api.parsing import decode_body, input_object, path_id, query_choice, read_body
+from projectnil.api.parsing import decode_body, input_object, path_id, query_choice
 from projectnil.api.rendering import json_response
 from projectnil.api.schemas import ExecuteBody, execution_details, execution_item, execution_result
 from projectnil.domain.executions import ExecutionStatus, ExecutionSummary

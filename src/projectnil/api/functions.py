@@ -4,9 +4,10 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from projectnil.api.bodies import read_body
 from projectnil.api.context import ApiContext, context_of
 from projectnil.api.paging import page_response, parse_page
-from projectnil.api.parsing import decode_body, path_id, query_choice, query_text, read_body
+from projectnil.api.parsing import decode_body, path_id, query_choice, query_text
 from projectnil.api.rendering import json_response
 from projectnil.api.schemas import FunctionBody, function_created, function_details, function_item
 from projectnil.domain.functions import FunctionStatus, ModuleSha256, NewFunction, check_new_function

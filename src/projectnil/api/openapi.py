@@ -41,13 +41,7 @@ def openapi_document(operations: Sequence[Operation]) -> Json:
 
 def problem_kinds() -> list[Kind]:
     """Every kind of problem there is."""
-    return [
-        *KINDS.values(),
-        problems.PATH_NOT_FOUND,
-        problems.METHOD_NOT_ALLOWED,
-        problems.MALFORMED_REQUEST,
-        problems.INTERNAL,
-    ]
+    return [*KINDS.values(), *problems.OTHER_KINDS]
 
 
 def problem_example(kind: Kind, path: str) -> Json:
@@ -99,9 +93,24 @@ def _responses(operation: Operation) -> Json:
     responses = {str(status): _content(body) for status, body in operation.answers.items()}
     families = (*operation.errors, errors.PlatformUnavailable) if operation.tag != "platform" else operation.errors
     kinds = [*dict.fromkeys(KINDS[family] for family in families), problems.INTERNAL]
+    if operation.takes is not None:
+        kinds.append(problems.UNSUPPORTED_MEDIA_TYPE)
     for status in sorted({kind.status for kind in kinds}):
         responses[str(status.value)] = _problems(operation.path, status, [k for k in kinds if k.status is status])
-    return dict(sorted(responses.items()))
+    return {**dict(sorted(responses.items())), "default": _any_problem(operation.path)}
+
+
+def _any_problem(path: str) -> Json:
+    statuses = ", ".join(str(kind.status.value) for kind in problems.REFUSALS)
+    return {
+        "description": f"what any request may be answered with ({statuses}): see the errors at `/docs`",
+        "content": {
+            problems.MEDIA_TYPE: {
+                "schema": {"$ref": _REF.format(name="Problem")},
+                "example": problem_example(problems.ORIGIN_NOT_ALLOWED, path),
+            }
+        },
+    }
 
 
 def _problems(path: str, status: HTTPStatus, kinds: Sequence[Kind]) -> Json:

@@ -24,22 +24,7 @@ _NOTHING = msgspec.Raw()
 _LARGE_BYTES = 64 * 1024
 
 
-async def read_body(request: Request, most_bytes: int) -> bytes:
-    """The whole body. Raises TooLarge before more than `most_bytes` are held in memory."""
-    declared = next((value for name, value in request.scope["headers"] if name == b"content-length"), b"")
-    if declared.isdigit() and int(declared) > most_bytes:
-        raise TooLarge("the request body", most_bytes, int(declared))
-    chunks: list[bytes] = []
-    size_bytes = 0
-    async for chunk in request.stream():
-        size_bytes += len(chunk)
-        if size_bytes > most_bytes:
-            raise TooLarge("the request body", most_bytes)
-        chunks.append(chunk)
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-
-
-def decode_body(body: bytes, decoder: msgspec.json.Decoder[Shape]) -> Shape:
+def decode_body(body: bytes | bytearray, decoder: msgspec.json.Decoder[Shape]) -> Shape:
     """A JSON body in its shape; unknown fields are ignored."""
     try:
         return decoder.decode(body)
@@ -114,11 +99,11 @@ def _in_plain_words(message: str) -> str:
     return f"must be {kinds[0]}, and this is {kinds[1]}" if kinds else message.replace("`", "")
 
 
-def _why_malformed(body: bytes, error: Exception) -> str:
+def _why_malformed(body: bytes | bytearray, error: Exception) -> str:
     if not body.strip():
         return "it is empty"
     try:
-        check_json_text(body)
+        check_json_text(bytes(body))
     except UnstorableJson as problem:
         return str(problem)
     return str(error)

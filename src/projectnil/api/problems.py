@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
+from typing import Any
 
 import msgspec
 import structlog
@@ -24,6 +25,15 @@ class PathNotFound(Exception):
 
 class MethodNotAllowed(Exception):
     """The path has no such method. str() names those it has."""
+
+
+class Refused(Exception):
+    """HTTP's own rules, or those for web pages, forbid the request. headers: of the response."""
+
+    def __init__(self, kind: "Kind", detail: str, headers: Mapping[str, str] | None = None) -> None:
+        self.kind = kind
+        self.headers = headers or {}
+        super().__init__(detail)
 
 
 class Problem(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True):
@@ -70,8 +80,15 @@ KINDS: Mapping[type[Exception], Kind] = {
 PATH_NOT_FOUND = Kind("path-not-found", HTTPStatus.NOT_FOUND, "No such path")
 METHOD_NOT_ALLOWED = Kind("method-not-allowed", HTTPStatus.METHOD_NOT_ALLOWED, "The path has no such method")
 MALFORMED_REQUEST = Kind("malformed-request", HTTPStatus.BAD_REQUEST, "The request is not HTTP")
+ORIGIN_NOT_ALLOWED = Kind("origin-not-allowed", HTTPStatus.FORBIDDEN, "The page may not use the platform")
+UNKNOWN_HOST = Kind("unknown-host", HTTPStatus.MISDIRECTED_REQUEST, "The platform is not known by this name")
+UNSUPPORTED_MEDIA_TYPE = Kind(
+    "unsupported-media-type", HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The body is not declared as JSON"
+)
 INTERNAL = Kind("internal", HTTPStatus.INTERNAL_SERVER_ERROR, "The platform failed")
-OTHER_KINDS = (PATH_NOT_FOUND, METHOD_NOT_ALLOWED, MALFORMED_REQUEST, INTERNAL)
+# What any request may be answered with, whatever it asks for.
+REFUSALS = (MALFORMED_REQUEST, ORIGIN_NOT_ALLOWED, UNKNOWN_HOST)
+OTHER_KINDS = (PATH_NOT_FOUND, METHOD_NOT_ALLOWED, *REFUSALS, UNSUPPORTED_MEDIA_TYPE, INTERNAL)
 
 _RETRY_AFTER_S = 1
 
@@ -104,6 +121,11 @@ def method_not_allowed_response(request: Request, error: Exception) -> Response:
     return _response(request, METHOD_NOT_ALLOWED, detail, {"Allow": str(error)}, error)
 
 
+def refused_response(request: Request, error: Refused) -> Response:
+    """The answer to a request that HTTP's own rules, or those for web pages, forbid."""
+    return _response(request, error.kind, str(error), error.headers, error)
+
+
 def client_gone_response(_: Request, __: Exception) -> Response:
     """The answer to a client that went away while it sent its request; nobody reads it."""
     return Response(status_code=HTTPStatus.BAD_REQUEST)
@@ -122,9 +144,10 @@ def request_id(request: Request) -> str:
     return identifier
 
 
-_RESPONSES: Mapping[type[Exception], Callable[[Request, Exception], Response]] = {
+_RESPONSES: Mapping[type[Exception], Callable[[Request, Any], Response]] = {
     PathNotFound: path_not_found_response,
     MethodNotAllowed: method_not_allowed_response,
+    Refused: refused_response,
     ClientDisconnect: client_gone_response,
     **dict.fromkeys(KINDS, platform_error_response),
     **dict.fromkeys(CONNECTION_ERRORS, database_error_response),

@@ -264,6 +264,17 @@ class Routes:
 
     def find(self, scope: Scope) -> Route:
         """The route of path and method; the id goes to `path_params`. Raises PathNotFound, MethodNotAllowed."""
+        by_method = self._of_path(scope)
+        route = by_method.get(scope["method"])
+        if route is None:
+            raise MethodNotAllowed(", ".join(sorted(by_method)))
+        return route
+
+    def methods(self, scope: Scope) -> list[str]:
+        """The methods that the path has. Raises PathNotFound."""
+        return list(self._of_path(scope))
+
+    def _of_path(self, scope: Scope) -> Mapping[str, Route]:
         path: str = scope["path"]
         by_method = self._by_path.get(path)
         if by_method is None:
@@ -275,10 +286,7 @@ class Routes:
             by_method = self._by_path.get("/".join(parts))
         if by_method is None:
             raise PathNotFound
-        route = by_method.get(scope["method"])
-        if route is None:
-            raise MethodNotAllowed(", ".join(sorted(by_method)))
-        return route
+        return by_method
 
     def _add(self, method: str, path: str, route: Route) -> None:
         self._by_path[path][method] = route
