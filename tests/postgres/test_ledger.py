@@ -13,6 +13,7 @@ from projectnil.domain.executions import ExecutionStatus
 from projectnil.domain.ids import FunctionId, new_execution_id, new_node_id
 from projectnil.flows import ledger as ledger_module
 from projectnil.flows.ledger import Ledger
+from projectnil.flows.troubles import Troubles
 from projectnil.postgres.coalescer import _STUCK_AFTER_S, MOST_WRITERS
 from projectnil.postgres.connections import KeptConnections, Pool, opened_pool
 from projectnil.postgres.executions import FinishedExecution, NewExecution
@@ -36,7 +37,7 @@ async def ledger(pool: Pool, upkeep_pool: Pool, monkeypatch: pytest.MonkeyPatch)
     """A ledger that loses its patience quickly."""
     monkeypatch.setattr(ledger_module, "_PATIENCE_S", 0.2)
     monkeypatch.setattr(ledger_module, "_RETRY_S", 0.05)
-    made = Ledger(pool, upkeep_pool, new_node_id(), lease_s=60)
+    made = Ledger(pool, upkeep_pool, new_node_id(), lease_s=60, troubles=Troubles())
     await made.renew_lease()
     return made
 
@@ -203,7 +204,7 @@ async def test_a_look_at_what_a_write_left_has_a_connection_while_every_writer_i
     pool: Pool, upkeep_pool: Pool, database_url: str, function_id: FunctionId
 ) -> None:
     async with opened_pool(database_url, RECORD_CONNECTIONS) as record_pool:
-        ledger = Ledger(record_pool, upkeep_pool, new_node_id(), lease_s=60)
+        ledger = Ledger(record_pool, upkeep_pool, new_node_id(), lease_s=60, troubles=Troubles())
         await ledger.renew_lease()
         new = running(function_id)
         await ledger.begin(new)

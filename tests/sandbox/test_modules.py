@@ -17,6 +17,7 @@ from projectnil.sandbox.modules import Modules
 from projectnil.sandbox.pool import SandboxPool
 from projectnil.sandbox.protocol import Role, Run, Translate
 from tests.sandbox.guests import LIMITS, MakePool, case_module, execute, prepare, wat
+from tests.support.disks import MIB, fill, small_disk
 
 ECHO = case_module("echo")
 
@@ -181,6 +182,22 @@ async def test_a_cache_that_is_a_link_to_somewhere_is_refused(tmp_path: Path) ->
     (tmp_path / "modules").symlink_to(elsewhere)
     with pytest.raises(PlatformUnavailable, match="is of the wrong kind"):
         await unstarted_pool(tmp_path / "modules").start()
+
+
+async def test_a_full_cache_says_so_and_what_is_in_it_runs_all_the_same(make_pool: MakePool, tmp_path: Path) -> None:
+    with small_disk(tmp_path / "modules", 20 * MIB) as folder:
+        pool = await make_pool()
+        await code_of(pool)
+        assert pool.status().cache_problem is None
+        filler = fill(folder)
+        assert "is full (0 MiB and " in str(pool.status().cache_problem)
+        with pytest.raises(PlatformUnavailable, match=r"could not be stored in .*: No space left on device"):
+            await code_of(pool, case_module("trap"))
+        assert "No space left on device" in str(pool.status().cache_problem)
+        assert await execute(pool, ECHO, b"[1]") == Completed(b"[1]", logs="")
+        filler.unlink()
+        await code_of(pool, case_module("trap"))
+        assert pool.status().cache_problem is None
 
 
 async def test_code_that_others_could_have_written_is_made_again(make_pool: MakePool) -> None:

@@ -14,7 +14,8 @@ from projectnil.api.docs_page import docs_page
 from projectnil.api.openapi import openapi_document
 from projectnil.api.problems import error_response
 from projectnil.api.request_id import HEADER, request_id_of
-from projectnil.api.routes import OPERATIONS, Handler, Routes, check_query
+from projectnil.api.routes import OPERATIONS, Handler, Route, Routes, check_query
+from projectnil.postgres.errors import DATABASE_ERRORS
 
 
 class Application:
@@ -50,7 +51,19 @@ class Application:
         route = self._routes.find(scope)
         if route.operation is not None and scope["query_string"]:
             check_query(scope, route.operation)
-        return await route.handler(request)
+        try:
+            response = await route.handler(request)
+        except DATABASE_ERRORS as error:
+            if request.method not in ("GET", "HEAD"):
+                self._context.troubles.failed(_work(route), error)
+            raise
+        if self._context.troubles.is_any:
+            self._context.troubles.succeeded(_work(route))
+        return response
+
+
+def _work(route: Route) -> str:
+    return f"{route.operation.method} {route.operation.path}" if route.operation is not None else ""
 
 
 def _document_handlers() -> dict[str, Handler]:

@@ -6,6 +6,7 @@ from starlette.requests import Request
 from projectnil.config import Settings
 from projectnil.domain.limits import Limits
 from projectnil.flows.execution import Executor
+from projectnil.flows.troubles import Troubles
 from projectnil.postgres.connections import Pool
 from projectnil.sandbox.pool import SandboxPool
 
@@ -19,6 +20,7 @@ class ApiContext(msgspec.Struct, frozen=True):
     pool: Pool
     sandbox: SandboxPool
     executor: Executor
+    troubles: Troubles
 
     @property
     def limits(self) -> Limits:

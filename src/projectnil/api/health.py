@@ -11,5 +11,5 @@ from projectnil.flows.health import PartStatus
 
 async def show(request: Request) -> Response:
     context = context_of(request)
-    report = await health.check(context.pool, context.sandbox)
-    return json_response(report, status=200 if report.status is PartStatus.UP else 503)
+    report = await health.check(context.pool, context.sandbox, context.troubles)
+    return json_response(report, status=503 if report.status is PartStatus.DOWN else 200)

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from uuid_utils import uuid7
 
 from projectnil.domain import errors
-from projectnil.postgres.errors import CONNECTION_ERRORS
+from projectnil.postgres.errors import CONNECTION_ERRORS, SERVER_TROUBLE
 
 log = structlog.get_logger()
 
@@ -103,9 +103,10 @@ def platform_error_response(request: Request, error: Exception) -> Response:
 
 
 def database_error_response(request: Request, error: Exception) -> Response:
-    """The answer when the database cannot be reached: the platform's fault, and worth another try."""
+    """The answer when the database cannot be reached, or cannot do it: the platform's fault, and worth another try."""
     log.warning("database.unavailable", error=str(error) or type(error).__name__)
-    gone = errors.PlatformUnavailable("the database is not available; try again")
+    what = "cannot do this at the moment" if isinstance(error, SERVER_TROUBLE) else "is not available"
+    gone = errors.PlatformUnavailable(f"the database {what}; try again")
     return platform_error_response(request, gone)
 
 
@@ -150,7 +151,7 @@ _RESPONSES: Mapping[type[Exception], Callable[[Request, Any], Response]] = {
     Refused: refused_response,
     ClientDisconnect: client_gone_response,
     **dict.fromkeys(KINDS, platform_error_response),
-    **dict.fromkeys(CONNECTION_ERRORS, database_error_response),
+    **dict.fromkeys((*CONNECTION_ERRORS, *SERVER_TROUBLE), database_error_response),
     Exception: internal_error_response,
 }
 

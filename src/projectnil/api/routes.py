@@ -236,9 +236,10 @@ OPERATIONS: tuple[Operation, ...] = (
         handler=health.show,
         tag="platform",
         summary="Health of every part",
-        description="DOWN when functions cannot be run or stored. A missing compiler delays new sources only.",
+        description="DOWN when functions cannot be run; DEGRADED when something else fails, or failed a moment ago. "
+        "Each part says what and why.",
         answers={
-            200: Body("UP", Health, examples.HEALTH_UP),
+            200: Body("UP or DEGRADED", Health, examples.HEALTH_UP),
             503: Body("DOWN", Health, examples.HEALTH_DOWN),
         },
     ),

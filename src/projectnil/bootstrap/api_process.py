@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from typing import Any
 
 import structlog
@@ -20,12 +20,13 @@ from projectnil.domain.ids import new_node_id
 from projectnil.flows import retention
 from projectnil.flows.execution import Executor
 from projectnil.flows.ledger import Ledger
+from projectnil.flows.troubles import Troubles
 from projectnil.postgres.connections import Pool, opened_pool
 from projectnil.postgres.migrations.runner import pending_changesets
 from projectnil.sandbox.pool import SandboxPool
 from projectnil.workers.patience import DATABASE_TROUBLE, forever
 from projectnil.workers.results import apply_results
-from projectnil.workers.upkeep import keep_partitions, recover, renew_lease
+from projectnil.workers.upkeep import keep_partitions, probe_writing, recover, renew_lease
 
 log = structlog.get_logger()
 
@@ -45,18 +46,18 @@ async def run_api(settings: Settings, database_url: str, listener: socket.socket
     ):
         await _check_schema(pool)
         node_id = new_node_id()
-        ledger = Ledger(record_pool, upkeep_pool, node_id, settings.lease_s)
+        troubles = Troubles()
+        ledger = Ledger(record_pool, upkeep_pool, node_id, settings.lease_s, troubles)
         async with _executor(settings, pool, ledger) as (sandbox, executor):
-            app = Application(ApiContext(settings, pool, sandbox, executor))
-            loops = [
-                forever("lease", lambda: renew_lease(ledger, settings.lease_s)),
-                forever("recovery", lambda: recover(upkeep_pool, node_id, settings.lease_s)),
-                forever("partitions", lambda: keep_partitions(upkeep_pool, settings.retention_days)),
-                forever(
-                    "results",
-                    lambda: apply_results(pool, database_url, executor, visibility_s=settings.job_visibility_s),
-                ),
-            ]
+            app = Application(ApiContext(settings, pool, sandbox, executor, troubles))
+            steps: dict[str, Callable[[], Awaitable[None]]] = {
+                "lease": lambda: renew_lease(ledger, settings.lease_s),
+                "recovery": lambda: recover(upkeep_pool, node_id, settings.lease_s),
+                "partitions": lambda: keep_partitions(upkeep_pool, settings.retention_days),
+                "results": lambda: apply_results(pool, database_url, executor, visibility_s=settings.job_visibility_s),
+                "writes": lambda: probe_writing(upkeep_pool, troubles),
+            }
+            loops = [forever(name, step, troubles) for name, step in steps.items()]
             await _serve(app, listener, loops, executor, settings.stop_grace_s, on_ready)
 
 

@@ -1,4 +1,4 @@
-"""`pnil health`: is each part of a platform there?"""
+"""`pnil health`: does each part of a platform do its work?"""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ Json = dict[str, Any]
 
 
 def health(url: Url = None, as_json: AsJson = False) -> None:
-    """Tell whether each part is up; exit with 1 when functions cannot be run."""
+    """Tell how each part is; exit with 1 when the platform is DOWN: functions cannot be run."""
     with client_of(url) as client:
         found = client.health()
     if as_json:
@@ -19,7 +19,7 @@ def health(url: Url = None, as_json: AsJson = False) -> None:
     else:
         parts = {name: _part(part) for name, part in found.items() if name != "status"}
         output.print_fields({"platform": output.status_text(found["status"]), **parts})
-    if found["status"] != "UP":
+    if found["status"] == "DOWN":
         raise typer.Exit(1)
 
 

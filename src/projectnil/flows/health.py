@@ -1,21 +1,28 @@
-"""Is each part of the platform there?"""
+"""Does each part of the platform do its work? If not, why?"""
 
 import asyncio
+from collections.abc import Iterable
 from enum import StrEnum
 
 import msgspec
 
 from projectnil.domain.compilation import JOBS_QUEUE, RESULTS_QUEUE
+from projectnil.flows.troubles import RECORDING, Troubles
 from projectnil.postgres import nodes, queues
 from projectnil.postgres.connections import Connection, Pool
 from projectnil.postgres.errors import DATABASE_ERRORS
 from projectnil.sandbox.pool import SandboxPool
 
 _PATIENCE_S = 3.0
+# A result is applied within milliseconds, and an api that died with one gives it back within seconds.
+_STUCK_AFTER_S = 30.0
 
 
 class PartStatus(StrEnum):
+    """DEGRADED: it works for most, or did not a moment ago."""
+
     UP = "UP"
+    DEGRADED = "DEGRADED"
     DOWN = "DOWN"
 
 
@@ -28,7 +35,7 @@ class PartHealth(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Health(msgspec.Struct, frozen=True):
-    """status is DOWN when functions cannot be run or stored. A missing compiler alone delays new sources only."""
+    """status is DOWN when functions cannot be run, and DEGRADED when anything else is not UP."""
 
     status: PartStatus
     database: PartHealth
@@ -37,19 +44,36 @@ class Health(msgspec.Struct, frozen=True):
     sandbox: PartHealth
 
 
-async def check(pool: Pool, sandbox: SandboxPool) -> Health:
+async def check(pool: Pool, sandbox: SandboxPool, troubles: Troubles) -> Health:
     """Look at every part; takes at most a few seconds and never raises for one that is down."""
     sandbox_health = _sandbox(sandbox)
     try:
         async with asyncio.timeout(_PATIENCE_S), pool.acquire() as conn:
-            database = PartHealth(PartStatus.UP, f"Postgres {await conn.fetchval('SHOW server_version')}")
+            database = _database(await conn.fetchval("SHOW server_version"), troubles)
             queues_health, compiler = await _queues(conn), await _compiler(conn)
     except (*DATABASE_ERRORS, TimeoutError) as error:
         database = PartHealth(PartStatus.DOWN, str(error) or "no answer")
         queues_health = compiler = PartHealth(PartStatus.DOWN, "the database is not available")
-    needed = (database, queues_health, sandbox_health)
-    status = PartStatus.UP if all(part.status is PartStatus.UP for part in needed) else PartStatus.DOWN
+    status = _whole(needed=(database, queues_health, sandbox_health), others=(compiler,))
     return Health(status, database, queues_health, compiler, sandbox_health)
+
+
+def _whole(needed: Iterable[PartHealth], others: Iterable[PartHealth]) -> PartStatus:
+    """needed: without which nothing can be run."""
+    if any(part.status is PartStatus.DOWN for part in needed):
+        return PartStatus.DOWN
+    if all(part.status is PartStatus.UP for part in (*needed, *others)):
+        return PartStatus.UP
+    return PartStatus.DEGRADED
+
+
+def _database(version: str, troubles: Troubles) -> PartHealth:
+    found = troubles.recent()
+    detail = "; ".join([f"Postgres {version}", *map(troubles.tell, found)])
+    if not found:
+        return PartHealth(PartStatus.UP, detail)
+    cannot_record = any(trouble.work == RECORDING and not trouble.is_over for trouble in found)
+    return PartHealth(PartStatus.DOWN if cannot_record else PartStatus.DEGRADED, detail)
 
 
 async def _queues(conn: Connection) -> PartHealth:
@@ -57,7 +81,12 @@ async def _queues(conn: Connection) -> PartHealth:
     missing = await queues.missing(conn, names)
     if missing:
         return PartHealth(PartStatus.DOWN, f"missing: {', '.join(missing)}; run 'pnil migrate'")
-    return PartHealth(PartStatus.UP, counts={name: await queues.length(conn, name) for name in names})
+    counts = {name: await queues.length(conn, name) for name in names}
+    oldest_s = await queues.age_s(conn, RESULTS_QUEUE)
+    if oldest_s > _STUCK_AFTER_S:
+        problem = f"the oldest of {RESULTS_QUEUE} has waited for {oldest_s:.0f} s: no api applies it"
+        return PartHealth(PartStatus.DEGRADED, problem, counts)
+    return PartHealth(PartStatus.UP, counts=counts)
 
 
 async def _compiler(conn: Connection) -> PartHealth:
@@ -75,4 +104,7 @@ def _sandbox(sandbox: SandboxPool) -> PartHealth:
         "waiting": status.waiting,
         "max": status.max_processes,
     }
-    return PartHealth(PartStatus.UP if status.available else PartStatus.DOWN, status.problem or "", counts)
+    if not status.available:
+        return PartHealth(PartStatus.DOWN, status.problem or "there is no sandbox process", counts)
+    problems = [problem for problem in (status.problem, status.cache_problem) if problem]
+    return PartHealth(PartStatus.DEGRADED if problems else PartStatus.UP, "; ".join(problems), counts)

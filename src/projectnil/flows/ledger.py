@@ -17,6 +17,7 @@ from projectnil.domain.errors import INTERRUPTED, InvalidInput, PlatformUnavaila
 from projectnil.domain.executions import ExecutionStatus
 from projectnil.domain.ids import ExecutionId, NodeId, first_id_at, moment_of, new_execution_id
 from projectnil.domain.text import storable
+from projectnil.flows.troubles import RECORDING, Troubles
 from projectnil.postgres import executions, nodes, partitions
 from projectnil.postgres.coalescer import Coalescer
 from projectnil.postgres.connections import STATEMENT_TIMEOUT_S, Connection, Pool
@@ -42,7 +43,9 @@ class _Doubt(msgspec.Struct):
 class Ledger:
     """The executions in flight on this node."""
 
-    def __init__(self, pool: Pool, upkeep_pool: Pool, node_id: NodeId, lease_s: float) -> None:
+    def __init__(
+        self, pool: Pool, upkeep_pool: Pool, node_id: NodeId, lease_s: float, troubles: Troubles | None = None
+    ) -> None:
         """pool: for the two writes, with a connection beside those the writers keep.
 
         upkeep_pool: kept from requests, so that no crowd of them can keep this node from renewing its lease.
@@ -50,6 +53,7 @@ class Ledger:
         self._upkeep_pool = upkeep_pool
         self._node_id = node_id
         self._lease_s = lease_s
+        self._troubles = troubles or Troubles()
         self._rows: Coalescer[NewExecution | FinishedExecution, datetime | None] = Coalescer(
             pool, self._record, _size_bytes
         )
@@ -90,6 +94,7 @@ class Ledger:
             except ROW_ERRORS:
                 raise
             except DATABASE_ERRORS as error:
+                self._troubles.failed(RECORDING, error)
                 if self._closing or asyncio.get_running_loop().time() > deadline:
                     self._doubt(finished)
                     problem = "the outcome could not be recorded yet; it will be, once the database is back"
@@ -131,14 +136,16 @@ class Ledger:
         self, conn: Connection, rows: Sequence[NewExecution | FinishedExecution]
     ) -> list[datetime | None]:
         try:
-            return await executions.record(conn, self._node_id, rows)
+            moments = await executions.record(conn, self._node_id, rows)
         except CHECK_VIOLATED:
-            moments = [moment_of(row.id) for row in rows if isinstance(row, NewExecution)]
-            if not moments:
+            made_at = [moment_of(row.id) for row in rows if isinstance(row, NewExecution)]
+            if not made_at:
                 raise
             # No partition for these ids: nobody made any for a long time, or the clock jumped.
-            await partitions.ensure(conn, min(moments), max(moments))
-            return await executions.record(conn, self._node_id, rows)
+            await partitions.ensure(conn, min(made_at), max(made_at))
+            moments = await executions.record(conn, self._node_id, rows)
+        self._troubles.succeeded(RECORDING)
+        return moments
 
     def _not_begun(self, new: NewExecution, error: BaseException) -> None:
         match error:
@@ -151,6 +158,7 @@ class Ledger:
         # It may have been stored before the word of it was lost: then it must not stay RUNNING.
         self._doubt(failure(new.id, INTERRUPTED))
         if isinstance(error, DATABASE_ERRORS):
+            self._troubles.failed(RECORDING, error)
             raise PlatformUnavailable("the database is not available; the function was not run") from error
         raise error
 

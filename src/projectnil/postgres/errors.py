@@ -35,5 +35,14 @@ TRY_AGAIN = asyncpg.TransactionRollbackError
 
 ANY_ERROR = asyncpg.PostgresError
 
+# The server is there and cannot do it: its disk is full, its memory, it is read-only, it gave up. Not the statement's
+# fault, and it may pass.
+SERVER_TROUBLE = (
+    asyncpg.InsufficientResourcesError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.PostgresSystemError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
+
 # Whatever is wrong between us and the database.
 DATABASE_ERRORS = (*CONNECTION_ERRORS, ANY_ERROR)

@@ -35,6 +35,10 @@ _LENGTH = {
     "compilation_jobs": "SELECT count(*) FROM pgmq.q_compilation_jobs",
     "compilation_results": "SELECT count(*) FROM pgmq.q_compilation_results",
 }
+_AGE = {
+    name: f"SELECT coalesce(extract(epoch FROM clock_timestamp() - min(enqueued_at)), 0)::float8 FROM pgmq.q_{name}"
+    for name in _LENGTH
+}
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -105,3 +109,9 @@ async def length(conn: Connection, queue: str) -> int:
     """How many messages are in the queue, hidden ones included."""
     count: int = await conn.fetchval(_LENGTH[queue])
     return count
+
+
+async def age_s(conn: Connection, queue: str) -> float:
+    """How long the oldest message has been in the queue, hidden ones included; 0 when it is empty."""
+    age: float = await conn.fetchval(_AGE[queue])
+    return age

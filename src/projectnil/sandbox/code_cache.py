@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
+import structlog
 
 from projectnil.domain.errors import PlatformUnavailable
 from projectnil.domain.functions import ModuleSha256
+from projectnil.domain.limits import MIB
 from projectnil.sandbox.fingerprint import engine_fingerprint
 from projectnil.sandbox.seal import sealed
 
@@ -23,10 +25,15 @@ from projectnil.sandbox.seal import sealed
 UNUSED_S = 30 * 24 * 3600
 _UNFINISHED_S = 3600
 _UNFINISHED = "unfinished-"
+_FAILURE_TOLD_S = 30.0
+_LEAST_FREE_BYTES = 16 * MIB
 # Changes with what a snapshot is: how it is made, and what a start section may not call.
 _SNAPSHOT_VERSION = 1
 _BLOCK_BYTES = 4096
 _NO_DATA = bytes(_BLOCK_BYTES)
+
+
+_log = structlog.get_logger()
 
 
 class ModuleFile(msgspec.Struct, frozen=True):
@@ -49,6 +56,7 @@ class CodeCache:
         snapshot is for one such limit only."""
         self._directory = directory
         self._memory_bytes = memory_bytes
+        self._last_failure: tuple[str, float] | None = None
 
     def open(self) -> None:
         """Create the directory if need be. Raises PlatformUnavailable when others could write to it."""
@@ -78,8 +86,28 @@ class CodeCache:
 
     def touch(self, file: ModuleFile) -> None:
         """It is in use. Raises FileNotFoundError."""
-        os.utime(file.code_path)
-        os.utime(file.wasm_path)
+        try:
+            os.utime(file.code_path)
+            os.utime(file.wasm_path)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            _log.warning("module.not_touched", sha256=file.sha256, error=str(error))  # a disk that became read-only
+
+    def problem(self) -> str | None:
+        """Why nothing can be stored, from what happened lately and from how much room there is; None if it can."""
+        if self._last_failure is not None and time.monotonic() - self._last_failure[1] < _FAILURE_TOLD_S:
+            return self._last_failure[0]
+        try:
+            found = os.statvfs(self._directory)
+        except OSError as error:
+            return f"the module cache {self._directory} cannot be used: {error.strerror}"
+        free_bytes = found.f_bavail * found.f_frsize
+        # statvfs(3): where files are not counted, there are 0 of them.
+        if free_bytes >= _LEAST_FREE_BYTES and (found.f_favail or not found.f_files):
+            return None
+        room = f"{free_bytes // MIB} MiB and {found.f_favail} files left"
+        return f"the module cache {self._directory} is full ({room}): functions that are new to it may fail"
 
     def store(self, sha256: ModuleSha256, wasm: bytes, code: bytes, *, is_snapshot: bool = False) -> ModuleFile:
         """Raises PlatformUnavailable."""
@@ -88,7 +116,10 @@ class CodeCache:
             _write_whole(Path(file.wasm_path), wasm)
             _write_whole(Path(file.code_path), sealed(file.code_path, code))
         except OSError as error:
-            raise PlatformUnavailable(f"machine code could not be stored: {error}") from error
+            problem = f"machine code could not be stored in {self._directory}: {error.strerror}"
+            self._last_failure = (problem, time.monotonic())
+            raise PlatformUnavailable(problem) from error
+        self._last_failure = None
         return file
 
     def remove(self, file: ModuleFile) -> None:

@@ -98,6 +98,10 @@ class Modules:
             del self._present[module.sha256]
         self._cache.remove(module)
 
+    def cache_problem(self) -> str | None:
+        """Why machine code cannot be stored; None when it most likely can."""
+        return self._cache.problem()
+
     def _touch_later(self) -> None:
         self._touching = asyncio.get_running_loop().call_later(_TOUCH_EVERY_S, self._touch_present)
 

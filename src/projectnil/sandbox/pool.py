@@ -35,7 +35,10 @@ _log = structlog.get_logger()
 
 
 class PoolStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """available: can a guest run now, or after waiting its turn? problem: why not, or what went wrong last."""
+    """available: can a guest run now, or after waiting its turn? problem: why not, or what went wrong last.
+
+    cache_problem: why functions that are new to this process cannot be run.
+    """
 
     available: bool
     processes: int
@@ -43,6 +46,7 @@ class PoolStatus(msgspec.Struct, frozen=True, kw_only=True):
     waiting: int
     max_processes: int
     problem: str | None = None
+    cache_problem: str | None = None
 
 
 class SandboxPool:
@@ -188,6 +192,7 @@ class SandboxPool:
             waiting=len(self._slots) + len(self._admission),
             max_processes=self._most,
             problem=self._problem,
+            cache_problem=self._modules.cache_problem(),
         )
 
     def process_ids(self) -> frozenset[int]:

@@ -1,4 +1,5 @@
-"""What an api process does now and then: renew its lease, recover others', make and drop partitions."""
+"""What an api process does now and then: renew its lease, recover others', make and drop partitions, look whether the
+database takes writes again."""
 
 import asyncio
 from datetime import timedelta
@@ -6,10 +7,13 @@ from datetime import timedelta
 from projectnil.domain.ids import NodeId
 from projectnil.flows import recovery, retention
 from projectnil.flows.ledger import Ledger
+from projectnil.flows.troubles import Troubles
+from projectnil.postgres import probing
 from projectnil.postgres.connections import Pool
 
 _PARTITIONS_EVERY_S = 3600.0
 _RENEWALS_PER_LEASE = 3
+_PROBE_EVERY_S = 1.0
 
 
 async def renew_lease(ledger: Ledger, lease_s: float) -> None:
@@ -30,3 +34,15 @@ async def keep_partitions(pool: Pool, retention_days: int) -> None:
     if retention_days:
         await retention.prune(pool, timedelta(days=retention_days))
     await asyncio.sleep(_PARTITIONS_EVERY_S)
+
+
+async def probe_writing(pool: Pool, troubles: Troubles) -> None:
+    """While something fails, one write, which tells whether it still would. Then the sleep until the next look.
+
+    A proxy that sends nothing to an api whose health is DOWN leaves it no other way to find out.
+    """
+    await asyncio.sleep(_PROBE_EVERY_S)
+    if troubles.is_any:
+        async with pool.acquire() as conn:
+            await probing.write(conn)
+        troubles.all_succeeded()
