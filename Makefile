@@ -2,6 +2,8 @@
 SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
+# More than the cores: many tests wait for processes to start and stop.
+TEST_PROCESSES := $(shell echo $$(($$(nproc) + 1)))
 
 .PHONY: setup run test test-deploy check bench format lock clean
 
@@ -12,7 +14,7 @@ run: setup ## install, then run the platform on http://127.0.0.1:8080
 	@$(BIN)/pnil serve
 
 test: setup ## install, then run every test on the real parts
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n $(TEST_PROCESSES) --dist worksteal
 
 test-deploy: setup ## test the way to a production host: images, Ansible, compose, Liquibase; needs root and Podman
 	@scripts/setup-deploy tests

@@ -11,9 +11,9 @@ import httpx
 
 from bench import sources
 from bench.measurement import Goal, Row, Section
+from bench.processes import measured_platform
 from bench.scale import Scale
 from tests.support.functions import ECHO, execute, ready
-from tests.support.platform import running_platform
 
 _NOTE = (
     "By one client on one kept connection. Warm: the median of 50 executions right after. The restart keeps the data "
@@ -46,7 +46,7 @@ def measure(scale: Scale, folder: Path) -> Section:
 @contextmanager
 def _timed_start(data_dir: Path, into: Row) -> Iterator[httpx.Client]:
     began = time.perf_counter()
-    with running_platform(data_dir) as platform, platform.client() as http:
+    with measured_platform(data_dir) as platform, platform.client() as http:
         into.add(time.perf_counter() - began)
         yield http
 

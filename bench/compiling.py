@@ -9,10 +9,10 @@ import httpx
 
 from bench import sources
 from bench.measurement import Goal, Row, Section, quantile
+from bench.processes import measured_platform
 from bench.scale import Scale
 from tests.support.asc import compile_fresh
 from tests.support.functions import ECHO, ready, register, wait_ready
-from tests.support.platform import running_platform
 
 _NOTE = (
     "POST /functions until GET says READY, polled every 2 ms, the compiler's process warm. asc: the time of the "
@@ -31,7 +31,7 @@ def measure(scale: Scale, folder: Path) -> Section:
         what=f"{count} registrations at once, all READY", unit="s", baseline=f"{count} x a fresh asc, {_ONE_LINE}"
     )
     median = Row(what=f"{count} registrations at once, the median one", unit="s")
-    with running_platform(folder / "compiling") as platform, platform.client() as http:
+    with measured_platform(folder / "compiling") as platform, platform.client() as http:
         ready(http, sources.JSON_AS)  # the warm-up is over then
         for run in range(scale.runs):
             for what, source in _sources().items():

@@ -6,10 +6,9 @@ from bench.http_load import ECHO_BODY, Request, constant_server, echo_request, r
 from bench.load import Load
 from bench.measurement import Goal, Row, Section
 from bench.pgbench import BARE_TABLE, SAME_TABLE, Pgbench
-from bench.processes import cpu_s
+from bench.processes import cpu_s, measured_platform
 from bench.scale import Scale
 from tests.support.functions import ECHO, ready
-from tests.support.platform import running_platform
 
 _PARTS = ("the api", "Postgres", "the sandboxes")
 _NOTE = (
@@ -23,7 +22,7 @@ _NOTE = (
 def measure(scale: Scale, folder: Path) -> Section:
     """Runs the three in turn, at each number of connections."""
     # So many connections only for pgbench's sake; the platform opens them when it needs them.
-    with running_platform(folder / "durable", database_connections="160") as platform:
+    with measured_platform(folder / "durable", database_connections="160") as platform:
         with platform.client() as http:
             function_id = ready(http, ECHO)
             answer = http.post(f"/functions/{function_id}/execute", content=ECHO_BODY).text

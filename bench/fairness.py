@@ -6,9 +6,10 @@ from pathlib import Path
 
 from bench.http_load import echo_request, run_load
 from bench.measurement import Goal, Row, Section
+from bench.processes import measured_platform
 from bench.scale import Scale
 from tests.support.functions import ECHO, SPIN, ready
-from tests.support.platform import Platform, running_platform
+from tests.support.platform import Platform
 
 SPINNERS = 8
 _NOTE = (
@@ -20,7 +21,7 @@ _NOTE = (
 def measure(scale: Scale, folder: Path) -> Section:
     """Without and with the spinners, in turn, at one connection and at eight."""
     rows = {connections: _row(connections) for connections in (1, 8)}
-    with running_platform(folder / "fairness", execution_timeout_s=str(scale.guest_limit_s)) as platform:
+    with measured_platform(folder / "fairness", execution_timeout_s=str(scale.guest_limit_s)) as platform:
         with platform.client() as http:
             echo, spinner = ready(http, ECHO), ready(http, SPIN)
         requests = [echo_request(platform.url, echo)]

@@ -10,12 +10,12 @@ import msgspec
 from bench.http_load import Request, echo_request, run_load
 from bench.measurement import Goal, Row, Section
 from bench.pgbench import run_sql
-from bench.processes import memory_mib
+from bench.processes import measured_platform, memory_mib
 from bench.scale import Scale
 from projectnil.api.paging import encode_cursor
 from projectnil.domain.ids import first_id_at
 from tests.support.functions import ECHO, execute, ready
-from tests.support.platform import Platform, running_platform
+from tests.support.platform import Platform
 
 _NOTE = (
     "Two platforms stand side by side: one stays as small as the baseline, the other grows; they are measured in turn, "
@@ -82,7 +82,7 @@ class _Subject(msgspec.Struct, frozen=True):
 
 @contextmanager
 def _running(data_dir: Path) -> Iterator[_Subject]:
-    with running_platform(data_dir) as platform:
+    with measured_platform(data_dir) as platform:
         with platform.client() as http:
             function_id = ready(http, ECHO)
         yield _Subject(platform, function_id)

@@ -1,12 +1,14 @@
-"""What each kind of a platform's processes uses."""
+"""A platform to measure, and what each kind of its processes uses."""
 
 from collections import defaultdict
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import psutil
 
-from tests.support.platform import Platform
+from projectnil.config import Settings
+from tests.support.platform import Platform, running_platform
 
 # What a process is called, by a part of its command line; the first that fits.
 _KINDS = {
@@ -16,6 +18,14 @@ _KINDS = {
     "bootstrap.child api": "the api",
     "bootstrap.child compiler": "the compiler service",
 }
+
+
+@contextmanager
+def measured_platform(data_dir: Path, **settings: str) -> Iterator[Platform]:
+    """`pnil serve` as users have it: with a compiler that warms up, which the tests' does not."""
+    warm_ups = str(Settings().compiler_warm_ups)
+    with running_platform(data_dir, compiler_warm_ups=warm_ups, **settings) as platform:
+        yield platform
 
 
 def memory_mib(platform: Platform) -> dict[str, float]:

@@ -53,6 +53,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     compiler_languages: tuple[Language, ...] = tuple(Language)
     compiler_processes: int = 1
+    compiler_warm_ups: int = 4
     compiler_memory_bytes: int = 768 * 1024 * 1024
     toolchains_dir: Path = Path(__file__).parents[2] / "toolchains"
     compiler_max_reads: int = 3
@@ -141,7 +142,7 @@ def _convert_path(kind: type, value: object) -> object:
 def _check(settings: Settings) -> None:
     for name in Settings.__struct_fields__:
         value = getattr(settings, name)
-        zero_is_fine = name in ("port", "retention_days", "database_wait_s")
+        zero_is_fine = name in ("port", "retention_days", "database_wait_s", "compiler_warm_ups")
         if isinstance(value, int | float) and not (value > 0 or (value == 0 and zero_is_fine)):
             least = "at least 0" if zero_is_fine else "greater than 0"
             raise InvalidInput(f"must be {least}; it is {value}", PREFIX + name.upper())

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from projectnil.compiler import pool, toolchains
+from projectnil.compiler import toolchains
 from projectnil.compiler.assemblyscript import toolchain as assemblyscript
 from projectnil.compiler.assemblyscript.toolchain import AssemblyScript
 from projectnil.config import Settings
@@ -24,12 +24,6 @@ from projectnil.domain.languages import Language
 from .children import compilers, is_alive
 
 ECHO = "export function handle(input: string): string { return input; }"
-
-
-@pytest.fixture(autouse=True)
-def little_practice(monkeypatch: pytest.MonkeyPatch) -> None:
-    """These tests start many processes and need none of them fast."""
-    monkeypatch.setattr(pool, "WARM_UPS", 1)
 
 
 def slow_source(functions: int) -> str:
@@ -44,7 +38,9 @@ def slow_source(functions: int) -> str:
 
 @asynccontextmanager
 async def started(folder: Path, **settings: object) -> AsyncIterator[AssemblyScript]:
-    toolchain = AssemblyScript(Settings(data_dir=folder, **settings))  # type: ignore[arg-type] # each is a field
+    """These tests start many processes and need none of them fast."""
+    fields = {"data_dir": folder, "compiler_warm_ups": 1, **settings}
+    toolchain = AssemblyScript(Settings(**fields))  # type: ignore[arg-type] # each is a field
     await toolchain.start()
     try:
         yield toolchain

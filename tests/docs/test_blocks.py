@@ -91,7 +91,7 @@ def _runs_the_platform() -> None:
 
 
 def _runs_every_test() -> None:
-    assert _last_of_make("test").endswith(".venv/bin/pytest")
+    assert re.search(r"\.venv/bin/pytest -n \d+ --dist worksteal$", _last_of_make("test"))
     assert "setup" in _makefile_needs("test")
 
 

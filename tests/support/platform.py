@@ -73,7 +73,7 @@ class Platform:
 def start_platform(data_dir: Path, *arguments: str, under: Sequence[object] = (), **settings: str) -> Platform:
     """Start `pnil serve` on a free port and wait for its ready line. settings: PROJECTNIL_ variables by field name.
 
-    under: a command that starts the one after it.
+    under: a command that starts the one after it. The compiler does not warm up: that takes more CPU than most tests.
     """
     log = data_dir.with_name(data_dir.name + ".log")
     with log.open("ab") as log_file:
@@ -83,7 +83,7 @@ def start_platform(data_dir: Path, *arguments: str, under: Sequence[object] = ()
             stdout=subprocess.PIPE,
             stderr=log_file,
             text=True,
-            env=environment(**settings),
+            env=environment(**{"compiler_warm_ups": "0", **settings}),
         )
     try:
         return Platform(_ready_url(process, log), process, data_dir, log)

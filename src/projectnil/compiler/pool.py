@@ -12,8 +12,6 @@ from projectnil.domain.errors import PlatformUnavailable
 
 log = structlog.get_logger(__name__)
 
-WARM_UPS = 4
-
 
 class _Place:
     """A place for one process, which comes and goes. standby: its successor, warm and waiting."""
@@ -33,10 +31,13 @@ class WarmPool:
         launch: Callable[[], Awaitable[WorkerProcess]],
         warm_up: Callable[[WorkerProcess], Awaitable[None]],
         is_worn: Callable[[WorkerProcess], bool],
+        warm_ups: int,
     ) -> None:
+        """warm_ups: how often a new process is given `warm_up` before it serves alone."""
         self._launch = launch
         self._warm_up = warm_up
         self._is_worn = is_worn
+        self._warm_ups = warm_ups
         self._places = [_Place() for _ in range(size)]
         self._free: asyncio.Queue[_Place] = asyncio.Queue()
         self._waiting = 0
@@ -137,7 +138,7 @@ class WarmPool:
 
     async def _warm(self, process: WorkerProcess, is_wanted: Callable[[], bool]) -> None:
         """Compilations for practice; somebody's own serves as well, so nobody waits for these."""
-        for _ in range(WARM_UPS):
+        for _ in range(self._warm_ups):
             if is_wanted() or not process.alive:
                 return
             await self._warm_up(process)

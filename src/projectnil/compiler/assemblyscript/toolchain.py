@@ -78,7 +78,9 @@ class AssemblyScript:
         self._memory_bytes = settings.compiler_memory_bytes
         self._libraries = settings.toolchains_dir.absolute() / "assemblyscript" / "node_modules"
         self._workspace = Workspace(settings.data_dir.absolute() / "compilations" / "assemblyscript")
-        self._pool = WarmPool(settings.compiler_processes, self._launch, self._warm_up, self._is_worn)
+        self._pool = WarmPool(
+            settings.compiler_processes, self._launch, self._warm_up, self._is_worn, settings.compiler_warm_ups
+        )
 
     async def start(self) -> None:
         """Raises PlatformUnavailable when Node, the libraries or the disk are not there."""
