@@ -1,12 +1,14 @@
 """Flows 1, 2 and 6 over the real queues: the effect of a message and its removal are one."""
 
 import asyncio
+import base64
 import json
 from typing import Any
 
 import pytest
+import structlog
 
-from projectnil.domain.compilation import JOBS_QUEUE, RESULTS_QUEUE, CompilationResult
+from projectnil.domain.compilation import JOBS_QUEUE, RESULTS_QUEUE, CompilationResult, MessageHeaders
 from projectnil.domain.functions import Function, FunctionStatus, NewFunction
 from projectnil.domain.ids import FunctionId
 from projectnil.domain.languages import Language
@@ -45,13 +47,23 @@ async def reappear(pool: Pool, queue: str) -> None:
 async def test_registering_stores_a_pending_function_and_its_job_together(pool: Pool) -> None:
     function = await registration.register(pool, new("good"))
     assert (function.status, function.revision) == (FunctionStatus.PENDING, 1)
-    message = json.loads(await pool.fetchval("SELECT message FROM pgmq.q_compilation_jobs"))
-    assert message == {
-        "functionId": function.id,
-        "language": "assemblyscript",
-        "source": "good",
-        "revision": 1,
-    }
+    [[message, headers]] = await pool.fetch("SELECT message, headers FROM pgmq.q_compilation_jobs")
+    assert json.loads(message) == {"functionId": function.id, "language": "assemblyscript", "source": "good"}
+    assert json.loads(headers) == {"revision": 1}
+
+
+async def test_a_result_has_exactly_the_fields_that_any_api_knows(pool: Pool) -> None:
+    for source in ("good", "reject"):
+        await registration.register(pool, new(source))
+        await compile_one(pool)
+    rows = await pool.fetch("SELECT message, headers FROM pgmq.q_compilation_results ORDER BY msg_id")
+    ids = [row["id"] for row in await pool.fetch("SELECT id::text FROM functions ORDER BY id")]
+    wasm = base64.b64encode(WASM + b"good").decode()
+    assert [json.loads(row["message"]) for row in rows] == [
+        {"functionId": ids[0], "success": True, "wasmBinary": wasm, "error": None},
+        {"functionId": ids[1], "success": False, "wasmBinary": None, "error": "no good"},
+    ]
+    assert [json.loads(row["headers"]) for row in rows] == [{"revision": 1}] * 2
 
 
 async def test_a_good_source_becomes_ready_with_its_binary(pool: Pool) -> None:
@@ -128,10 +140,31 @@ async def test_a_source_that_keeps_killing_its_compiler_is_answered_and_not_trie
     assert await lengths(pool) == (0, 0)
 
 
-@pytest.mark.parametrize("revision", [99_999_999_999, 0, -1])
-async def test_a_revision_that_no_row_can_have_does_not_stop_the_queues(pool: Pool, revision: int) -> None:
+@pytest.mark.parametrize("revision", [99_999_999_999, 0, -1, "1", None])
+@pytest.mark.parametrize("place", ["headers", "message"])
+async def test_a_revision_that_no_row_can_have_is_passed_over(pool: Pool, revision: object, place: str) -> None:
     function = await registration.register(pool, new())
-    await assert_both_queues_go_on(pool, function, {"functionId": function.id, "revision": revision})
+    bad = json.dumps({"revision": revision})
+    await pool.execute("UPDATE pgmq.q_compilation_jobs SET headers = NULL")
+    await pool.execute(f"UPDATE pgmq.q_compilation_jobs SET {place} = coalesce({place}, '{{}}') || $1::jsonb", bad)
+    await compile_one(pool)
+    await pool.execute("UPDATE pgmq.q_compilation_results SET headers = NULL")
+    await pool.execute(f"UPDATE pgmq.q_compilation_results SET {place} = coalesce({place}, '{{}}') || $1::jsonb", bad)
+    await apply_one(pool)
+    assert await status(pool, function) is FunctionStatus.READY
+
+
+async def test_messages_of_an_earlier_release_count(pool: Pool) -> None:
+    """They have their revision in the body."""
+    function = await registration.register(pool, new("old"))
+    await registration.update(pool, function.id, new("good"))
+    moved = "SET message = message || jsonb_build_object('revision', headers -> 'revision'), headers = NULL"
+    await pool.execute(f"UPDATE pgmq.q_compilation_jobs {moved}")
+    assert await compile_one(pool)
+    assert await lengths(pool) == (1, 0), "the old source needs no result"
+    assert await compile_one(pool)
+    await pool.execute(f"UPDATE pgmq.q_compilation_results {moved}")
+    assert await apply_one(pool) == results.Applied(function.id, FunctionStatus.READY)
 
 
 async def test_another_compilers_capital_ids_count(pool: Pool) -> None:
@@ -161,13 +194,49 @@ async def assert_both_queues_go_on(pool: Pool, function: Function, message: dict
     assert await lengths(pool) == (0, 0)
 
 
-async def test_a_job_of_a_deleted_function_is_archived_without_a_result(pool: Pool) -> None:
-    function = await registration.register(pool, new())
+async def test_a_job_for_a_function_that_is_not_ours_is_answered_as_any_other(pool: Pool) -> None:
+    stranger = "7d1f0c2e-3b44-4f6a-9a51-0d8c5a7e2b10"
+    job = {"functionId": stranger, "language": "assemblyscript", "source": "good"}
+    await pool.execute("SELECT pgmq.send('compilation_jobs', $1::jsonb)", json.dumps(job))
+    assert await compile_one(pool)
+    message = json.loads(await pool.fetchval("SELECT message FROM pgmq.q_compilation_results"))
+    assert (message["functionId"], message["success"]) == (stranger, True)
+
+
+async def messages_about(pool: Pool, function: Function) -> int:
+    """In both queues and both archives."""
+    tables = [f"pgmq.{kind}_{queue}" for kind in "qa" for queue in (JOBS_QUEUE, RESULTS_QUEUE)]
+    about = " UNION ALL ".join(f"SELECT message FROM {table}" for table in tables)
+    count: int = await pool.fetchval(f"SELECT count(*) FROM ({about}) WHERE message::text ILIKE $1", f"%{function.id}%")
+    return count
+
+
+async def test_a_deleted_function_leaves_no_message_behind(pool: Pool) -> None:
+    other = await registration.register(pool, new("other"))
+    function = await registration.register(pool, new("first"))
+    await compile_one(pool)
+    await compile_one(pool)
+    await registration.update(pool, function.id, new("second"))
+    await send_result(pool, FunctionId(function.id.upper()), success=False, error="x")
+    malformed = json.dumps({"functionId": function.id.upper()})
+    await pool.execute("SELECT pgmq.archive('compilation_results', pgmq.send('compilation_results', $1))", malformed)
+    assert await messages_about(pool, function) == 5
+    kept = await messages_about(pool, other)
     await registration.delete(pool, function.id)
-    toolchain = FakeToolchain()
-    assert await compile_one(pool, toolchain)
-    assert toolchain.compiled == []
-    assert await lengths(pool) == (0, 0)
+    assert await messages_about(pool, function) == 0
+    assert await messages_about(pool, other) == kept
+    assert await pool.fetchval("SELECT count(*) FROM compilations WHERE function_id = $1", function.id) == 0
+
+
+async def test_deleting_while_messages_are_read_waits_for_nobody_for_ever(pool: Pool) -> None:
+    made = [await registration.register(pool, new(f"good {number}")) for number in range(20)]
+
+    async def compile_all() -> None:
+        while await compile_one(pool):
+            pass
+
+    await asyncio.gather(compile_all(), compile_all(), *(registration.delete(pool, function.id) for function in made))
+    assert [await messages_about(pool, function) for function in made] == [0] * 20
 
 
 async def test_a_function_changed_while_it_compiles_gets_no_result_of_its_old_source(pool: Pool) -> None:
@@ -205,7 +274,7 @@ async def test_a_job_this_compiler_was_told_not_to_serve_is_left_untouched(pool:
 
 
 @pytest.mark.parametrize("message", ['{"language": "assemblyscript"}', '{"language": "assemblyscript", "source": 1}'])
-async def test_a_job_of_another_shape_is_archived_and_does_not_stop_the_queue(pool: Pool, message: str) -> None:
+async def test_a_job_that_names_no_function_is_archived_and_does_not_stop_the_queue(pool: Pool, message: str) -> None:
     await pool.execute("SELECT pgmq.send('compilation_jobs', $1::jsonb)", message)
     function = await registration.register(pool, new())
     assert await compile_one(pool)
@@ -214,28 +283,79 @@ async def test_a_job_of_another_shape_is_archived_and_does_not_stop_the_queue(po
     assert await status(pool, function) is FunctionStatus.READY
 
 
-@pytest.mark.parametrize("message", ["{}", '"text"', '{"functionId": "x", "success": true}'])
-async def test_a_result_of_another_shape_is_archived_and_does_not_stop_the_queue(pool: Pool, message: str) -> None:
+@pytest.mark.parametrize("change", ["- 'source'", "|| '{\"source\": 1}'"])
+async def test_a_malformed_job_fails_the_function_that_it_names(pool: Pool, change: str) -> None:
+    function = await registration.register(pool, new())
+    await pool.execute(f"UPDATE pgmq.q_compilation_jobs SET message = message {change}")
+    with structlog.testing.capture_logs() as logs:
+        assert await compile_one(pool)
+    assert [entry["functionId"] for entry in logs if "messageId" in entry] == [function.id]
+    await apply_one(pool)
+    details = await catalog.get_function(pool, function.id)
+    assert details.status is FunctionStatus.FAILED
+    assert details.compile_error is not None
+    assert "source" in details.compile_error
+    assert await lengths(pool) == (0, 0)
+
+
+async def test_a_job_without_a_language_fails_the_function_that_it_names(pool: Pool) -> None:
+    function = await registration.register(pool, new())
+    await pool.execute("UPDATE pgmq.q_compilation_jobs SET message = message - 'language'")
+    assert await compilation.answer_unserved(pool, Language, visibility_s=30)
+    await apply_one(pool)
+    assert await status(pool, function) is FunctionStatus.FAILED
+
+
+@pytest.mark.parametrize("message", ["{}", '"text"', '{"functionId": "x", "success": true}', "[]", "null"])
+async def test_a_result_that_names_no_function_is_archived_and_does_not_stop_the_queue(
+    pool: Pool, message: str
+) -> None:
     await pool.execute("SELECT pgmq.send('compilation_results', $1::jsonb)", message)
     assert await apply_one(pool) == results.Applied(None, None)
     assert await lengths(pool) == (0, 0)
     assert await pool.fetchval("SELECT count(*) FROM pgmq.a_compilation_results") == 1
 
 
+@pytest.mark.parametrize("fields", [{}, {"success": "yes"}, {"success": True, "wasmBinary": 7}, {"error": {}}])
+@pytest.mark.parametrize("headers", [None, '{"revision": 1}'])
+async def test_a_malformed_result_fails_the_function_that_it_names(
+    pool: Pool, fields: dict[str, Any], headers: str | None
+) -> None:
+    function = await registration.register(pool, new())
+    message = json.dumps({"functionId": function.id, **fields})
+    await pool.execute("SELECT pgmq.send('compilation_results', $1::jsonb, $2::jsonb)", message, headers)
+    with structlog.testing.capture_logs() as logs:
+        assert await apply_one(pool) == results.Applied(function.id, FunctionStatus.FAILED)
+    assert [entry["functionId"] for entry in logs if "messageId" in entry] == [function.id]
+    details = await catalog.get_function(pool, function.id)
+    assert (details.compile_error or "").startswith("the compiler's answer cannot be read: ")
+    assert await pool.fetchval("SELECT count(*) FROM pgmq.a_compilation_results") == 1
+
+
+async def test_base64_with_line_breaks_is_base64(pool: Pool) -> None:
+    function = await registration.register(pool, new())
+    wasm = WASM + bytes(range(200))
+    await send_result(
+        pool, function.id, success=True, wasm_binary=base64.encodebytes(wasm).decode().replace("\n", "\r\n")
+    )
+    assert await apply_one(pool) == results.Applied(function.id, FunctionStatus.READY)
+    assert (await catalog.get_module(pool, function.id)).wasm == wasm
+
+
 async def test_applying_a_result_twice_changes_nothing(pool: Pool) -> None:
     function = await registration.register(pool, new())
     await compile_one(pool)
-    await pool.execute("SELECT pgmq.send('compilation_results', message) FROM pgmq.q_compilation_results")
+    await pool.execute("SELECT pgmq.send('compilation_results', message, headers) FROM pgmq.q_compilation_results")
     await apply_one(pool)
     before = await catalog.get_function(pool, function.id)
     assert await apply_one(pool) == results.Applied(function.id, None)
     assert await catalog.get_function(pool, function.id) == before
 
 
-async def send_result(pool: Pool, function_id: FunctionId, **fields: Any) -> None:
+async def send_result(pool: Pool, function_id: FunctionId, revision: int | None = None, **fields: Any) -> None:
     result = CompilationResult(function_id=function_id, **fields)
     async with pool.acquire() as conn:
-        await queues.send(conn, RESULTS_QUEUE, result)
+        await queues.send(conn, RESULTS_QUEUE, result, MessageHeaders(revision=revision))
 
 
 async def test_a_result_of_an_older_revision_is_dropped(pool: Pool) -> None:

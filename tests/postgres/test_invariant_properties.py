@@ -1,14 +1,25 @@
 """Any sequence of registering, updating, compiling, applying and redelivering keeps the invariants."""
 
 import asyncio
+import base64
+import json
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    Bundle,
+    MultipleResults,
+    RuleBasedStateMachine,
+    consumes,
+    invariant,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
 
-from projectnil.domain.compilation import RESULTS_QUEUE, CompilationResult
+from projectnil.domain.compilation import RESULTS_QUEUE, CompilationResult, MessageHeaders
 from projectnil.domain.errors import FunctionNotFound
 from projectnil.domain.functions import FunctionStatus, NewFunction
 from projectnil.domain.ids import FunctionId
@@ -21,7 +32,6 @@ from tests.support.fakes import WASM, FakeToolchain
 Result = TypeVar("Result")
 
 SOURCES = st.sampled_from(["good one", "good two", "reject this", "break this"])
-REVISIONS = st.one_of(st.none(), st.integers(1, 4))
 
 
 class Life(RuleBasedStateMachine):
@@ -82,23 +92,25 @@ class Life(RuleBasedStateMachine):
     @rule()
     def results_are_delivered_twice(self) -> None:
         self._run(
-            self._pool.execute("SELECT pgmq.send('compilation_results', message) FROM pgmq.q_compilation_results")
+            self._pool.execute(
+                "SELECT pgmq.send('compilation_results', message, headers) FROM pgmq.q_compilation_results"
+                " WHERE headers ? 'revision'"
+            )
         )
 
-    @rule(function_id=functions, revision=REVISIONS, success=st.booleans())
-    def another_compiler_answers(self, function_id: FunctionId, revision: int | None, success: bool) -> None:
+    @rule(function_id=functions, revision=st.integers(1, 4), success=st.booleans())
+    def another_compiler_answers(self, function_id: FunctionId, revision: int, success: bool) -> None:
         result = CompilationResult(
             function_id=function_id,
             success=success,
             wasm_binary="AGFzbQEAAAA=" if success else None,
             error=None if success else "foreign",
-            revision=revision,
         )
-        self._run(self._send(result))
+        self._run(self._send(result, MessageHeaders(revision=revision)))
 
-    async def _send(self, result: CompilationResult) -> None:
+    async def _send(self, result: CompilationResult, headers: MessageHeaders) -> None:
         async with self._pool.acquire() as conn:
-            await queues.send(conn, RESULTS_QUEUE, result)
+            await queues.send(conn, RESULTS_QUEUE, result, headers)
 
     @invariant()
     def a_row_is_always_one_of_the_specified_states_of_its_newest_source(self) -> None:
@@ -108,8 +120,8 @@ class Life(RuleBasedStateMachine):
             assert row["source"] == self.sources[row["id_text"]][-1]
             assert row["revision"] == len(self.sources[row["id_text"]])
             if row["status"] == FunctionStatus.READY:
-                own, foreign = WASM + row["source"].encode(), WASM
-                assert row["wasm_binary"] in (own, foreign)
+                own, claimed = WASM + row["source"].encode(), WASM
+                assert row["wasm_binary"] in (own, claimed)
                 assert row["compile_error"] is None
             if row["status"] == FunctionStatus.FAILED:
                 assert row["compile_error"]
@@ -120,13 +132,71 @@ class Life(RuleBasedStateMachine):
         assert waiting == []
 
 
+class ForeignCompilers(RuleBasedStateMachine):
+    """One function and compilers that know no revisions: they take several jobs, answer in any order, or never."""
+
+    url: str
+    held = Bundle("held")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._runner = asyncio.Runner()
+        self._pool: Pool = self._runner.run(open_pool(self.url, 2))
+        self._run_sql("TRUNCATE functions, pgmq.q_compilation_jobs, pgmq.q_compilation_results CASCADE")
+        self._source = 1
+        self._id = self._runner.run(registration.register(self._pool, _new("source 1"))).id
+
+    def teardown(self) -> None:
+        self._runner.run(self._pool.close())
+        self._runner.close()
+
+    def _run_sql(self, sql: str, *arguments: object) -> list[Any]:
+        return self._runner.run(self._pool.fetch(sql, *arguments))
+
+    @rule()
+    def update(self) -> None:
+        self._source += 1
+        self._runner.run(registration.update(self._pool, self._id, _new(f"source {self._source}")))
+
+    @rule(target=held, pops=st.booleans())
+    def read(self, pops: bool) -> MultipleResults[tuple[int, str]]:
+        call = "pgmq.pop('compilation_jobs')" if pops else "pgmq.read('compilation_jobs', $1, 1)"
+        rows = self._run_sql(f"SELECT msg_id, message FROM {call}", *(() if pops else (30,)))
+        return multiple(*((row["msg_id"], json.loads(row["message"])["source"]) for row in rows))
+
+    @rule(job=consumes(held), removes=st.booleans())
+    def answer(self, job: tuple[int, str], removes: bool) -> None:
+        job_id, source = job
+        wasm = base64.b64encode(WASM + source.encode()).decode()
+        result = {"functionId": self._id, "success": True, "wasmBinary": wasm, "error": None}
+        self._run_sql("SELECT pgmq.send('compilation_results', $1::jsonb)", json.dumps(result))
+        if removes:
+            self._run_sql("SELECT pgmq.archive('compilation_jobs', $1::bigint)", job_id)
+
+    @rule()
+    def hidden_jobs_reappear(self) -> None:
+        self._run_sql("UPDATE pgmq.q_compilation_jobs SET vt = clock_timestamp()")
+
+    @rule()
+    def apply(self) -> None:
+        # A result that waits for more to be known is looked at again at once.
+        self._run_sql("UPDATE pgmq.q_compilation_results SET vt = clock_timestamp()")
+        self._runner.run(results.apply_next(self._pool, visibility_s=30))
+
+    @invariant()
+    def a_ready_function_has_the_module_of_its_newest_source(self) -> None:
+        [row] = self._run_sql("SELECT status, wasm_binary FROM functions WHERE id = $1", self._id)
+        if row["status"] == FunctionStatus.READY:
+            assert row["wasm_binary"] == WASM + f"source {self._source}".encode()
+
+
 _WAITING_WITHOUT_MESSAGE = """
 SELECT id, status FROM functions
 WHERE status IN ('PENDING', 'COMPILING') AND NOT EXISTS (
-    SELECT FROM (SELECT message FROM pgmq.q_compilation_jobs
-                 UNION ALL SELECT message FROM pgmq.q_compilation_results) AS queued
+    SELECT FROM (SELECT message, headers FROM pgmq.q_compilation_jobs
+                 UNION ALL SELECT message, headers FROM pgmq.q_compilation_results) AS queued
     WHERE queued.message ->> 'functionId' = functions.id::text
-      AND (queued.message ->> 'revision')::integer = functions.revision
+      AND coalesce((queued.headers ->> 'revision')::integer, functions.revision) = functions.revision
 )
 """
 
@@ -135,16 +205,25 @@ def _new(source: str) -> NewFunction:
     return NewFunction(name="f", description=None, language=Language.ASSEMBLYSCRIPT, source=source)
 
 
-async def test_any_sequence_of_events_keeps_the_invariants(database_url: str) -> None:
-    Life.url = database_url
+async def _run(machine: type[RuleBasedStateMachine], examples: int) -> None:
     bounded = settings(
-        max_examples=40,
+        max_examples=examples,
         stateful_step_count=30,
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
     )
     # The machine drives an event loop of its own, so it needs a thread of its own.
-    await asyncio.to_thread(run_state_machine_as_test, Life, settings=bounded)
+    await asyncio.to_thread(run_state_machine_as_test, machine, settings=bounded)
+
+
+async def test_any_sequence_of_events_keeps_the_invariants(database_url: str) -> None:
+    Life.url = database_url
+    await _run(Life, 40)
+
+
+async def test_no_compiler_without_revisions_makes_a_function_ready_with_another_source(database_url: str) -> None:
+    ForeignCompilers.url = database_url
+    await _run(ForeignCompilers, 25)
 
 
 async def test_updating_a_deleted_function_is_an_error_and_queues_nothing(pool: Pool) -> None:

@@ -20,5 +20,6 @@ class Toolchain(Protocol):
     async def compile(self, source: str) -> Compiled | Rejected:
         """The module, or why the source is at fault: its errors, or a limit of time or memory it broke.
 
-        Raises PlatformUnavailable when the compiler could not do its work; the source may well be right.
+        Raises PlatformUnavailable when the compiler could not do its work, and CompilerLost when it was ended in the
+        middle of it, which the source may have brought about; it may well be right all the same.
         """

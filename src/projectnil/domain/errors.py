@@ -82,6 +82,10 @@ class PlatformUnavailable(PlatformError):
     """A part of the platform is gone or failed: the database, the sandboxes, a file it needs."""
 
 
+class CompilerLost(PlatformError):
+    """The compiler was ended from outside while it worked on a source, perhaps because of what the source needs."""
+
+
 class ExecutionInterrupted(PlatformError):
     """The platform stopped, or lost a sandbox, before the guest finished."""
 

@@ -48,6 +48,11 @@ class Function(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     updated_at: datetime
 
+    @property
+    def awaits_result(self) -> bool:
+        """Whether it is still to be compiled."""
+        return self.status in (FunctionStatus.PENDING, FunctionStatus.COMPILING)
+
 
 class FunctionSummary(msgspec.Struct, frozen=True, kw_only=True):
     """A function as lists show it: without source and compiler message."""

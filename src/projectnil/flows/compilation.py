@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Iterable
 
+import msgspec
 import structlog
 
 from projectnil.compiler.toolchain import Toolchain
@@ -12,26 +14,42 @@ from projectnil.domain.compilation import (
     RESULTS_QUEUE,
     CompilationJob,
     Compiled,
+    MalformedMessage,
+    MessageHeaders,
     Rejected,
+    decode_headers,
     decode_job,
+    postponed,
     result_message,
 )
-from projectnil.domain.errors import InvalidInput, PlatformUnavailable, UnsupportedLanguage
+from projectnil.domain.errors import CompilerLost, PlatformUnavailable, UnsupportedLanguage
 from projectnil.domain.ids import FunctionId
 from projectnil.domain.languages import Language
-from projectnil.postgres import functions, queues
-from projectnil.postgres.connections import Pool, transaction
+from projectnil.postgres import compilations, functions, queues
+from projectnil.postgres.connections import Connection, Pool, transaction
 from projectnil.postgres.errors import CONNECTION_ERRORS
 from projectnil.postgres.queues import Message
 
 log = structlog.get_logger()
+
+GIVE_UP_AFTER_S = 24 * 3600.0
+LONGEST_PAUSE_S = 600.0
+
+
+class _Taken(msgspec.Struct, frozen=True):
+    """A job that was read. headers.revision is None only where nothing is known of the job."""
+
+    message: Message
+    headers: MessageHeaders
+    function_id: FunctionId
+    job: CompilationJob
 
 
 async def compile_next(pool: Pool, toolchain: Toolchain, *, visibility_s: int, max_reads: int) -> bool:
     """Take one job in the toolchain's language and see it through; False when there is none.
 
     visibility_s: how long a job stays hidden after its compiler died. max_reads: a job read more often kills its
-    compilers, and is answered instead of tried. An infrastructure failure leaves the job to reappear.
+    compilers, and is answered instead of tried. What the platform could not do leaves the job to reappear later.
     """
     condition = {"language": toolchain.language.value}
     async with pool.acquire() as conn:
@@ -47,76 +65,129 @@ async def answer_unserved(pool: Pool, known: Iterable[Language], *, visibility_s
     async with pool.acquire() as conn:
         messages = await queues.read_jobs_in_other_languages(conn, languages, visibility_s=visibility_s, most=1)
     for message in messages:
-        job = await _decode(pool, message)
-        if job is not None:
-            error = UnsupportedLanguage(job.language, languages)
-            await _answer(pool, message, job, Rejected(str(error)))
+        taken = await _take(pool, message)
+        if taken is not None:
+            error = UnsupportedLanguage(taken.job.language, languages)
+            await _answer(pool, taken, Rejected(str(error)))
     return bool(messages)
 
 
 async def _see_through(
     pool: Pool, message: Message, toolchain: Toolchain, *, visibility_s: int, max_reads: int
 ) -> None:
-    job = await _decode(pool, message)
-    if job is None:
+    taken = await _take(pool, message)
+    if taken is None:
         return
-    log.info("job.received", functionId=job.function_id, revision=job.revision, reads=message.reads)
+    log.info("job.received", functionId=taken.function_id, revision=taken.headers.revision, reads=message.reads)
     if message.reads > max_reads:
         died = f"the compiler died {message.reads - 1} times while it compiled this source, which is not tried again"
-        await _answer(pool, message, job, Rejected(died))
-        return
-    async with transaction(pool) as conn:
-        wanted = await functions.mark_compiling(conn, FunctionId(job.function_id), job.revision)
-        if not wanted:
-            await queues.archive(conn, JOBS_QUEUE, message.id)
-    if not wanted:
-        log.info("job.dropped", functionId=job.function_id, reason="the function was deleted or changed")
-        return
+        await _answer(pool, taken, Rejected(died))
+    elif await _is_wanted(pool, taken):
+        await _compile(pool, taken, toolchain, visibility_s)
+    else:
+        log.info("job.dropped", functionId=taken.function_id, reason="the function was changed, or has its result")
+
+
+async def _compile(pool: Pool, taken: _Taken, toolchain: Toolchain, visibility_s: int) -> None:
     try:
-        async with _kept_hidden(pool, message, visibility_s):
-            outcome = await toolchain.compile(job.source)
+        async with _kept_hidden(pool, taken.message, visibility_s):
+            outcome = await toolchain.compile(taken.job.source)
+    except CompilerLost as error:
+        # It counts as a try, for the source may be what its compiler died of.
+        log.warning("job.postponed", functionId=taken.function_id, error=str(error), reads=taken.message.reads)
     except PlatformUnavailable as error:
-        await _give_back(pool, message, hidden_s=visibility_s)
-        log.warning("job.postponed", functionId=job.function_id, error=str(error))
-        return
+        await _postpone(pool, taken, str(error), visibility_s)
     except asyncio.CancelledError:
         # This compiler is told to stop; another one need not wait.
-        await asyncio.shield(_give_back(pool, message, hidden_s=0))
+        await asyncio.shield(_give_back(pool, taken.message, 0, None))
         raise
-    await _answer(pool, message, job, outcome)
+    else:
+        await _answer(pool, taken, outcome)
 
 
-async def _give_back(pool: Pool, message: Message, hidden_s: float) -> None:
-    """Reads count deaths of compilers, so that a deadly source is noticed; this one was nobody's death."""
+async def _is_wanted(pool: Pool, taken: _Taken) -> bool:
+    """Whether to compile the job; one that is not is archived. A job of a function we do not know is another api's."""
+    function_id, revision = taken.function_id, taken.headers.revision
+    async with transaction(pool) as conn:
+        if await functions.mark_compiling(conn, function_id, revision):
+            await compilations.mark_taken(conn, taken.message.id)
+            return True
+        if await functions.awaits_result(conn, function_id, revision) is None:
+            return True
+        await _archive(conn, taken)
+        return False
+
+
+async def _postpone(pool: Pool, taken: _Taken, reason: str, visibility_s: int) -> None:
+    """What the platform could not compile is tried again after longer and longer pauses, for a day."""
+    headers = postponed(taken.headers, reason, time.time())
+    if headers.postponed_for_s(time.time()) >= GIVE_UP_AFTER_S:
+        failed = f"the platform could not compile this source within 24 hours, and not by its fault: {reason}"
+        await _answer(pool, taken, Rejected(f"{failed}; send it again once the platform is in order"))
+        return
+    hidden_s = min(visibility_s * 2 ** (min(headers.postponements, 20) - 1), LONGEST_PAUSE_S)
+    await _give_back(pool, taken.message, hidden_s, headers)
+    log.warning("job.postponed", functionId=taken.function_id, error=reason, againInS=hidden_s)
+
+
+async def _give_back(pool: Pool, message: Message, hidden_s: float, headers: MessageHeaders | None) -> None:
+    """Reads count tries, so that a deadly source is noticed; this one was none."""
     async with pool.acquire() as conn:
-        await queues.give_back(conn, JOBS_QUEUE, message.id, hidden_s)
+        await queues.give_back(conn, message.id, hidden_s, headers)
 
 
-async def _decode(pool: Pool, message: Message) -> CompilationJob | None:
+async def _take(pool: Pool, message: Message) -> _Taken | None:
+    """The job in a message, or None for a message that is none: its function, where it names one, has FAILED then."""
+    headers = decode_headers(message.headers, message.body)
     try:
-        return decode_job(message.body)
-    except InvalidInput as error:
-        # Nobody can be answered: there is no function to name.
+        job = decode_job(message.body)
+    except MalformedMessage as error:
+        await _refuse(pool, message, headers, error)
+        return None
+    function_id = FunctionId(job.function_id)
+    if headers.revision is None:
+        async with pool.acquire() as conn:
+            revision = await compilations.revision_of(conn, message.id, function_id)
+        headers = msgspec.structs.replace(headers, revision=revision)
+    return _Taken(message, headers, function_id, job)
+
+
+async def _refuse(pool: Pool, message: Message, headers: MessageHeaders, error: MalformedMessage) -> None:
+    function_id = error.function_id
+    log.warning("job.failed", messageId=message.id, functionId=function_id, error=str(error))
+    if function_id is None:
         async with pool.acquire() as conn:
             await queues.archive(conn, JOBS_QUEUE, message.id)
-        log.warning("job.failed", messageId=message.id, error=str(error))
-        return None
+        return
+    nameless = CompilationJob(function_id=function_id, language="", source="")
+    reason = f"the compilation job cannot be read: {error}; send the source again"
+    await _answer(pool, _Taken(message, headers, function_id, nameless), Rejected(reason))
 
 
-async def _answer(pool: Pool, message: Message, job: CompilationJob, outcome: Compiled | Rejected) -> None:
-    function_id = FunctionId(job.function_id)
+async def _answer(pool: Pool, taken: _Taken, outcome: Compiled | Rejected) -> None:
+    function_id, revision = taken.function_id, taken.headers.revision
     async with transaction(pool) as conn:
-        wanted = await functions.awaits_result(conn, function_id, job.revision)
+        awaits = await functions.awaits_result(conn, function_id, revision)
         # Whoever archives the job answers it, should two compilers have had it.
-        mine = await queues.archive(conn, JOBS_QUEUE, message.id)
-        if wanted and mine:
-            await queues.send(conn, RESULTS_QUEUE, result_message(job, outcome))
+        mine = await queues.archive(conn, JOBS_QUEUE, taken.message.id)
+        wanted = mine and awaits is not False
+        if wanted:
+            headers = MessageHeaders(revision=revision)
+            await queues.send(conn, RESULTS_QUEUE, result_message(taken.job, outcome), headers)
+        else:
+            await compilations.settle(conn, [taken.message.id])
     if isinstance(outcome, Compiled):
-        log.info("job.compiled", functionId=function_id, revision=job.revision, wasmBytes=len(outcome.wasm))
+        log.info("job.compiled", functionId=function_id, revision=revision, wasmBytes=len(outcome.wasm))
     else:
-        log.info("job.failed", functionId=function_id, revision=job.revision, error=outcome.message[:500])
-    if wanted and mine:
-        log.info("result.published", functionId=function_id, revision=job.revision)
+        log.info("job.failed", functionId=function_id, revision=revision, error=outcome.message[:500])
+    if wanted:
+        log.info("result.published", functionId=function_id, revision=revision)
+
+
+async def _archive(conn: Connection, taken: _Taken) -> None:
+    """Without a result."""
+    await queues.archive(conn, JOBS_QUEUE, taken.message.id)
+    await compilations.settle(conn, [taken.message.id])
 
 
 @contextlib.asynccontextmanager

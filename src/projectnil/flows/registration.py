@@ -2,10 +2,10 @@
 
 import structlog
 
-from projectnil.domain.compilation import JOBS_QUEUE, CompilationJob
 from projectnil.domain.errors import FunctionNotFound
-from projectnil.domain.functions import Function, NewFunction
+from projectnil.domain.functions import Function, FunctionStatus, NewFunction
 from projectnil.domain.ids import FunctionId
+from projectnil.flows import jobs
 from projectnil.postgres import functions, queues
 from projectnil.postgres.connections import Connection, Pool, transaction
 
@@ -16,14 +16,14 @@ async def register(pool: Pool, new: NewFunction) -> Function:
     """Store the function as PENDING and queue its compilation."""
     async with transaction(pool) as conn:
         function = await functions.insert(conn, new)
-        await _publish_job(conn, function)
+        await jobs.publish(conn, function)
     log.info("function.created", functionId=function.id, name=function.name, language=function.language)
-    _log_published(function)
+    jobs.log_published(function)
     return function
 
 
 async def update(pool: Pool, function_id: FunctionId, new: NewFunction) -> Function:
-    """Replace what the user said about a function; only another source or language compiles it anew.
+    """Replace what the user said about a function, and compile it unless it is READY, or on its way, with that source.
 
     Raises FunctionNotFound.
     """
@@ -31,32 +31,29 @@ async def update(pool: Pool, function_id: FunctionId, new: NewFunction) -> Funct
         current = await functions.lock(conn, function_id)
         if current is None:
             raise FunctionNotFound(function_id)
-        if (current.source, current.language) == (new.source, new.language):
+        if (current.source, current.language) != (new.source, new.language):
+            function = await functions.replace_source(conn, function_id, new)
+        elif await _needs_no_job(conn, current):
             return await functions.rename(conn, function_id, new)
-        function = await functions.replace_source(conn, function_id, new)
-        await _publish_job(conn, function)
-    _log_published(function)
+        else:
+            function = await functions.restart(conn, function_id, new)
+        await jobs.publish(conn, function)
+    jobs.log_published(function)
     return function
 
 
+async def _needs_no_job(conn: Connection, function: Function) -> bool:
+    if not function.awaits_result:
+        return function.status is FunctionStatus.READY
+    return await queues.has_job_or_result(conn, function.id, function.revision)
+
+
 async def delete(pool: Pool, function_id: FunctionId) -> None:
-    """Remove a function and its executions. Raises FunctionNotFound."""
+    """Remove a function, its executions and every message about it. Raises FunctionNotFound."""
     async with transaction(pool) as conn:
-        deleted = await functions.delete(conn, function_id)
-    if not deleted:
-        raise FunctionNotFound(function_id)
+        if await functions.lock(conn, function_id) is None:
+            raise FunctionNotFound(function_id)
+        # The messages first: a compiler that reads one takes its locks in this order.
+        await queues.delete_of_function(conn, function_id)
+        await functions.delete(conn, function_id)
     log.info("function.deleted", functionId=function_id)
-
-
-async def _publish_job(conn: Connection, function: Function) -> None:
-    job = CompilationJob(
-        function_id=function.id,
-        language=function.language,
-        source=function.source,
-        revision=function.revision,
-    )
-    await queues.send(conn, JOBS_QUEUE, job)
-
-
-def _log_published(function: Function) -> None:
-    log.info("compilation.job.published", functionId=function.id, revision=function.revision)

@@ -6,12 +6,22 @@ from typing import TypeAlias
 import msgspec
 import structlog
 
-from projectnil.domain.compilation import RESULTS_QUEUE, CompilationResult, decode_result, wasm_of
+from projectnil.domain.compilation import (
+    JOBS_QUEUE,
+    RESULTS_QUEUE,
+    CompilationResult,
+    MalformedMessage,
+    decode_headers,
+    decode_result,
+    wasm_of,
+)
 from projectnil.domain.errors import InvalidInput
-from projectnil.domain.functions import FunctionStatus
+from projectnil.domain.functions import Function, FunctionStatus
 from projectnil.domain.ids import FunctionId
+from projectnil.domain.matching import NoMatch, PublishedJob, match_result
 from projectnil.domain.text import storable
-from projectnil.postgres import functions, queues
+from projectnil.flows import jobs
+from projectnil.postgres import compilations, functions, queues
 from projectnil.postgres.connections import Connection, Pool, transaction
 from projectnil.postgres.queues import Message
 
@@ -20,12 +30,38 @@ log = structlog.get_logger()
 # From a module's bytes to what keeps it from ever running here, in words; None when nothing does.
 WhyItCannotRun: TypeAlias = Callable[[bytes], Awaitable[str | None]]
 
+# A compiler removes its job right after it answered it, and then it is known whose answer that was.
+_EVIDENCE_WAIT_S = 1
+_EVIDENCE_READS = 3
+
 
 class Applied(msgspec.Struct, frozen=True):
-    """What became of one result. status is None when it no longer counted, and was dropped."""
+    """What became of one result. status is None when it did not count, or cannot be told apart yet."""
 
     function_id: FunctionId | None
     status: FunctionStatus | None
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    """A result that names its function. verdict: the module, or why there is none."""
+
+    message: Message
+    function_id: FunctionId
+    revision: int | None
+    verdict: bytes | str
+    is_malformed: bool = False
+
+
+class _Outcome(msgspec.Struct, frozen=True):
+    """status: what the function became. reason: why it stays as it is. queued_again: with the job that was sent."""
+
+    status: FunctionStatus | None = None
+    reason: str = "the function was changed, or has its result"
+    revision: int | None = None
+    queued_again: Function | None = None
+
+
+_POSTPONED = _Outcome(reason="postponed")
 
 
 async def take_next(pool: Pool, *, visibility_s: int) -> Message | None:
@@ -50,41 +86,36 @@ async def _nothing_is_wrong(_wasm: bytes) -> None:
 
 async def apply(pool: Pool, message: Message, why_it_cannot_run: WhyItCannotRun) -> Applied:
     """why_it_cannot_run: asked about a module, whichever compiler it came from, before its function is READY."""
-    try:
-        result = decode_result(message.body)
-    except InvalidInput as error:
-        # Kept in the archive for whoever wrote it; there is no function to tell.
+    answer = await _read(message, why_it_cannot_run)
+    if answer is None:
         async with pool.acquire() as conn:
             await queues.archive(conn, RESULTS_QUEUE, message.id)
-        log.warning("compilation.result.dropped", messageId=message.id, reason=str(error))
         return Applied(None, None)
-    function_id = FunctionId(result.function_id)
-    verdict = await _verdict(result, why_it_cannot_run)
     async with transaction(pool) as conn:
-        status = await _mark(conn, function_id, result.revision, verdict)
-        await queues.delete(conn, RESULTS_QUEUE, message.id)
-    if status is None:
-        log.info(
-            "compilation.result.dropped",
-            functionId=function_id,
-            revision=result.revision,
-            reason="the function was deleted or changed, or has its result",
-        )
-    else:
-        log.info("compilation.result.applied", functionId=function_id, revision=result.revision, status=status)
-    return Applied(function_id, status)
+        outcome = await _settle(conn, answer)
+        if outcome is _POSTPONED:
+            await queues.extend(conn, RESULTS_QUEUE, message.id, _EVIDENCE_WAIT_S)
+        elif answer.is_malformed:
+            await queues.archive(conn, RESULTS_QUEUE, message.id)
+        else:
+            await queues.delete(conn, RESULTS_QUEUE, message.id)
+    if outcome is not _POSTPONED:
+        _log(answer, outcome)
+    return Applied(answer.function_id, outcome.status)
 
 
-async def _mark(
-    conn: Connection, function_id: FunctionId, revision: int | None, verdict: bytes | str
-) -> FunctionStatus | None:
-    match verdict:
-        case bytes(wasm):
-            counts = await functions.mark_ready(conn, function_id, revision, wasm)
-            return FunctionStatus.READY if counts else None
-        case error:
-            counts = await functions.mark_failed(conn, function_id, revision, error)
-            return FunctionStatus.FAILED if counts else None
+async def _read(message: Message, why_it_cannot_run: WhyItCannotRun) -> _Answer | None:
+    """None for a message that names no function: it stays in the archive for its sender to see."""
+    revision = decode_headers(message.headers, message.body).revision
+    try:
+        result = decode_result(message.body)
+    except MalformedMessage as error:
+        log.warning("compilation.result.dropped", messageId=message.id, functionId=error.function_id, reason=str(error))
+        if error.function_id is None:
+            return None
+        verdict = f"the compiler's answer cannot be read: {error}"
+        return _Answer(message, error.function_id, revision, storable(verdict), is_malformed=True)
+    return _Answer(message, FunctionId(result.function_id), revision, await _verdict(result, why_it_cannot_run))
 
 
 async def _verdict(result: CompilationResult, why_it_cannot_run: WhyItCannotRun) -> bytes | str:
@@ -97,3 +128,74 @@ async def _verdict(result: CompilationResult, why_it_cannot_run: WhyItCannotRun)
         return f"the compiler's answer cannot be used: {error}"
     problem = await why_it_cannot_run(wasm)
     return wasm if problem is None else storable(f"it compiled, but the module cannot run here: {problem}")
+
+
+async def _settle(conn: Connection, answer: _Answer) -> _Outcome:
+    """Find the job that was answered, and let the function have the answer if it still counts."""
+    function = await functions.lock(conn, answer.function_id)
+    if function is None:
+        return _Outcome(reason="there is no such function")
+    if answer.revision is not None:
+        await compilations.settle_revision(conn, function.id, answer.revision, answer.message.sent_at)
+        return await _mark(conn, answer, answer.revision)
+    match await _match(conn, answer):
+        case PublishedJob() as job:
+            # Nobody need answer it once more.
+            await queues.archive(conn, JOBS_QUEUE, job.id)
+            await compilations.settle(conn, [job.id], answer.message.sent_at)
+            return await _mark(conn, answer, job.revision)
+        case NoMatch.EARLY:
+            return _POSTPONED
+        case NoMatch.UNCERTAIN:
+            return await _queue_again(conn, answer, function)
+        case NoMatch.LATE:
+            return _Outcome()
+
+
+async def _match(conn: Connection, answer: _Answer) -> PublishedJob | NoMatch:
+    message = answer.message
+    others = await queues.other_results(conn, answer.function_id, but=message.id)
+    if any(message_id < message.id for message_id in others):
+        return NoMatch.EARLY  # one after the other, as they were sent
+    published = await compilations.list_of_function(conn, answer.function_id)
+    answered = [job.answered_at for job in published if job.answered_at is not None]
+    matched = match_result(published, message.sent_at, [*others.values(), *answered])
+    return NoMatch.UNCERTAIN if matched is NoMatch.EARLY and message.reads > _EVIDENCE_READS else matched
+
+
+async def _queue_again(conn: Connection, answer: _Answer, function: Function) -> _Outcome:
+    """Several sources may have this module: none gets it, and the newest source is compiled again."""
+    if not function.awaits_result:
+        return _Outcome()
+    sent_at = answer.message.sent_at
+    published = await compilations.list_of_function(conn, function.id)
+    in_doubt = [job.id for job in published if job.answered_at is None and job.may_have_sent(sent_at)]
+    superseded = await queues.delete_unread_jobs(conn, function.id)
+    for job_id in in_doubt:
+        await queues.archive(conn, JOBS_QUEUE, job_id)
+    await compilations.settle(conn, in_doubt, sent_at, in_doubt=len(in_doubt) > 1)
+    await compilations.settle(conn, superseded)
+    await jobs.publish(conn, function)
+    reason = "it may be the answer to more than one job; the newest source was queued again"
+    return _Outcome(reason=reason, queued_again=function)
+
+
+async def _mark(conn: Connection, answer: _Answer, revision: int) -> _Outcome:
+    match answer.verdict:
+        case bytes(wasm):
+            counts = await functions.mark_ready(conn, answer.function_id, revision, wasm)
+            return _Outcome(FunctionStatus.READY if counts else None, revision=revision)
+        case error:
+            counts = await functions.mark_failed(conn, answer.function_id, revision, error)
+            return _Outcome(FunctionStatus.FAILED if counts else None, revision=revision)
+
+
+def _log(answer: _Answer, outcome: _Outcome) -> None:
+    if outcome.queued_again is not None:
+        jobs.log_published(outcome.queued_again)
+    function_id, revision = answer.function_id, outcome.revision
+    if outcome.status is None:
+        reason = outcome.reason
+        log.info("compilation.result.dropped", functionId=function_id, revision=revision, reason=reason)
+    else:
+        log.info("compilation.result.applied", functionId=function_id, revision=revision, status=outcome.status)

@@ -30,6 +30,13 @@ SET name = $2, description = $3, language = $4, source = $5, revision = revision
 WHERE id = $1
 RETURNING {_COLUMNS}
 """
+_RESTART = f"""
+-- The same source again.
+UPDATE functions
+SET name = $2, description = $3, status = 'PENDING', compile_error = NULL, updated_at = clock_timestamp()
+WHERE id = $1
+RETURNING {_COLUMNS}
+"""
 _DELETE = "DELETE FROM functions WHERE id = $1 RETURNING id"
 _MARK_COMPILING = """
 UPDATE functions SET status = 'COMPILING', updated_at = clock_timestamp()
@@ -37,22 +44,21 @@ WHERE id = $1 AND revision = coalesce($2, revision) AND status IN ('PENDING', 'C
 RETURNING id
 """
 _MARK_READY = """
--- A result without a revision counts for whichever revision is waiting.
 UPDATE functions
 SET status = 'READY', wasm_binary = $3, compile_error = NULL, updated_at = clock_timestamp()
-WHERE id = $1 AND revision = coalesce($2, revision) AND status IN ('PENDING', 'COMPILING')
+WHERE id = $1 AND revision = $2 AND status IN ('PENDING', 'COMPILING')
 RETURNING id
 """
 _MARK_FAILED = """
 UPDATE functions
 SET status = 'FAILED', wasm_binary = NULL, compile_error = $3, updated_at = clock_timestamp()
-WHERE id = $1 AND revision = coalesce($2, revision) AND status IN ('PENDING', 'COMPILING')
+WHERE id = $1 AND revision = $2 AND status IN ('PENDING', 'COMPILING')
 RETURNING id
 """
 _AWAITS = """
 -- Holds the row until the transaction ends, so that it cannot be deleted or changed meanwhile.
-SELECT id FROM functions
-WHERE id = $1 AND revision = coalesce($2, revision) AND status IN ('PENDING', 'COMPILING')
+SELECT revision = coalesce($2, revision) AND status IN ('PENDING', 'COMPILING') AS awaits FROM functions
+WHERE id = $1
 FOR SHARE
 """
 _GET_READY = "SELECT status, revision, wasm_sha256 FROM functions WHERE id = $1"
@@ -124,22 +130,31 @@ async def delete(conn: Connection, function_id: FunctionId) -> bool:
     return await conn.fetchval(_DELETE, function_id, timeout=_DELETE_TIMEOUT_S) is not None
 
 
+async def restart(conn: Connection, function_id: FunctionId, new: NewFunction) -> Function:
+    """Back to PENDING with the source that it has; the row must be locked."""
+    return _function(await conn.fetchrow(_RESTART, function_id, new.name, new.description))
+
+
 async def mark_compiling(conn: Connection, function_id: FunctionId, revision: int | None) -> bool:
-    """False when the function is gone, changed, or already has its result."""
+    """False when the function is gone, changed, or already has its result. revision None: whichever it has."""
     return await conn.fetchval(_MARK_COMPILING, function_id, revision) is not None
 
 
-async def awaits_result(conn: Connection, function_id: FunctionId, revision: int | None) -> bool:
-    """Whether a result for this revision would still count; if so the row is held until the transaction ends."""
-    return await conn.fetchval(_AWAITS, function_id, revision) is not None
+async def awaits_result(conn: Connection, function_id: FunctionId, revision: int | None) -> bool | None:
+    """Whether a result for this revision would still count; the row is held until the transaction ends.
+
+    revision None: whichever it has. None when there is no such function.
+    """
+    awaits: bool | None = await conn.fetchval(_AWAITS, function_id, revision)
+    return awaits
 
 
-async def mark_ready(conn: Connection, function_id: FunctionId, revision: int | None, wasm: bytes) -> bool:
+async def mark_ready(conn: Connection, function_id: FunctionId, revision: int, wasm: bytes) -> bool:
     """False when the result no longer counts."""
     return await conn.fetchval(_MARK_READY, function_id, revision, wasm) is not None
 
 
-async def mark_failed(conn: Connection, function_id: FunctionId, revision: int | None, error: str) -> bool:
+async def mark_failed(conn: Connection, function_id: FunctionId, revision: int, error: str) -> bool:
     """False when the result no longer counts."""
     return await conn.fetchval(_MARK_FAILED, function_id, revision, error) is not None
 

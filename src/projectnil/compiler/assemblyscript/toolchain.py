@@ -20,7 +20,7 @@ from projectnil.compiler.process import (
 from projectnil.compiler.workspace import Workspace
 from projectnil.config import Settings
 from projectnil.domain.compilation import Compiled, Rejected
-from projectnil.domain.errors import PlatformUnavailable
+from projectnil.domain.errors import CompilerLost, PlatformUnavailable
 from projectnil.domain.languages import Language
 from projectnil.domain.limits import MIB, in_units
 
@@ -147,7 +147,8 @@ class AssemblyScript:
     def _judge(self, death: ProcessDied) -> _Crashed:
         if death.returncode in _KILLED_FROM_OUTSIDE:
             name = signal.Signals(-death.returncode).name
-            raise PlatformUnavailable(f"the compiler was ended from outside ({name})") from death
+            # By the kernel, perhaps, for the memory that the source made it take.
+            raise CompilerLost(f"the compiler was ended from outside ({name})") from death
         # V8 prints this before it aborts (v8/src/api/api.cc, V8::FatalProcessOutOfMemory).
         if "out of memory" in death.stderr:
             return self._out_of_memory()

@@ -1,0 +1,64 @@
+"""The table `compilations`: every job, and what became of it. A trigger of the queue writes most of it."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+
+from projectnil.domain.ids import FunctionId
+from projectnil.domain.matching import PublishedJob
+from projectnil.postgres.connections import Connection
+
+_LIST = """
+SELECT job_id AS id, revision, reads, first_read_at, quiet_at, removed_at, answered_at, in_doubt
+FROM compilations WHERE function_id = $1 ORDER BY job_id
+"""
+_REVISION = "SELECT revision FROM compilations WHERE job_id = $1 AND function_id = $2"
+_SETTLE = """
+UPDATE compilations SET answered_at = coalesce($2, clock_timestamp()), in_doubt = $3
+WHERE job_id = ANY ($1) AND answered_at IS NULL
+"""
+_SETTLE_REVISION = """
+UPDATE compilations SET answered_at = $3
+WHERE function_id = $1 AND revision = $2 AND answered_at IS NULL
+"""
+_MARK_TAKEN = "UPDATE compilations SET taken_by_platform = true WHERE job_id = $1"
+_PRUNE = """
+-- The newest of each function stays: it says who took it.
+DELETE FROM compilations AS old
+WHERE answered_at < clock_timestamp() - $1::interval AND removed_at IS NOT NULL
+  AND EXISTS (SELECT FROM compilations AS newer WHERE newer.function_id = old.function_id AND newer.job_id > old.job_id)
+"""
+
+
+async def list_of_function(conn: Connection, function_id: FunctionId) -> list[PublishedJob]:
+    """The oldest first."""
+    return [msgspec.convert(dict(row), PublishedJob) for row in await conn.fetch(_LIST, function_id)]
+
+
+async def revision_of(conn: Connection, job_id: int, function_id: FunctionId) -> int | None:
+    """The revision whose source a job has; None for a job that is not known to be the function's."""
+    revision: int | None = await conn.fetchval(_REVISION, job_id, function_id)
+    return revision
+
+
+async def mark_taken(conn: Connection, job_id: int) -> None:
+    """Say that one of the platform's own compilers has the job."""
+    await conn.execute(_MARK_TAKEN, job_id)
+
+
+async def settle(
+    conn: Connection, job_ids: Sequence[int], sent_at: datetime | None = None, *, in_doubt: bool = False
+) -> None:
+    """Jobs that a result sent at `sent_at` answered, or may have answered; None: that need no result any more."""
+    await conn.execute(_SETTLE, list(job_ids), sent_at, in_doubt)
+
+
+async def settle_revision(conn: Connection, function_id: FunctionId, revision: int, sent_at: datetime) -> None:
+    """As `settle`, of every job of one revision."""
+    await conn.execute(_SETTLE_REVISION, function_id, revision, sent_at)
+
+
+async def prune(conn: Connection, age: timedelta) -> int:
+    """Forget jobs that were answered longer ago than `age`; returns how many."""
+    return int((await conn.execute(_PRUNE, age)).split()[-1])
