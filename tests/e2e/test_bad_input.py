@@ -54,7 +54,9 @@ BODIES: list[tuple[bytes, str, str | None]] = [
     (b"", "not valid JSON: it is empty", None),
     (b"{", "not valid JSON", None),
     (b'{"name": "f"', "not valid JSON", None),
-    (b"nonsense", "not valid JSON: invalid character", None),
+    (b"nonsense", "not valid JSON: it is `nonsense`, which is not JSON", None),
+    (b'{"name": "f", "source": NaN}', "not valid JSON: source is NaN, which JSON does not have", None),
+    (b'{"name": "f",}', "not valid JSON: it has a comma after its last member", None),
     (b"[]", "the body must be an object, and this is an array", None),
     (b'"text"', "the body must be an object, and this is text", None),
     (b"{}", "is required", "name"),
@@ -68,8 +70,12 @@ BODIES: list[tuple[bytes, str, str | None]] = [
         "must be text or null, and this is an object",
         "description",
     ),
-    (b'{"name": "f", "language": "assemblyscript", "source": "\xff"}', "not UTF-8: invalid start byte at byte", None),
-    (b'{"name": "f", "language": "assemblyscript", "source": "\\ud800"}', "a lone surrogate escape at byte", None),
+    (b'{"name": "f", "language": "assemblyscript", "source": "\xff"}', "source is not UTF-8: invalid start byte", None),
+    (
+        b'{"name": "f", "language": "assemblyscript", "source": "\\ud800"}',
+        "source holds half of a surrogate pair",
+        None,
+    ),
     (b'{"name": "\xed\xa0\x80", "language": "assemblyscript", "source": "x"}', "not UTF-8", None),
     (b'{"name": ' + b"[" * 100_000, "this is an array", "name"),
     (b'{"x": ' + b"[" * 100_000, "nested deeper than 256 levels", None),
@@ -136,13 +142,15 @@ INPUTS: list[tuple[bytes, str]] = [
     (b"1", "must be a JSON object, and this is a number"),
     (b'"text"', "must be a JSON object, and this is a string"),
     (b"true", "must be a JSON object, and this is a boolean"),
-    (b'{"a": "\\u0000"}', "the NUL character \\u0000 at byte 7: Postgres JSONB cannot hold it"),
+    (b'{"a": "\\u0000"}', "input.a: holds the NUL character (\\u0000), which Postgres JSONB cannot hold"),
     (b'{"a\\u0000": 1}', "the NUL character"),
-    (b'{"a": "\\ud800"}', "a lone surrogate escape at byte"),
-    (b'{"a": "\\udc00 and more"}', "a lone surrogate escape at byte"),
-    (b'{"a": 1e500}', "a number's exponent is beyond 400"),
-    (b'{"a": ' + b"9" * 2000 + b"}", "a number has more than 1000 digits"),
+    (b'{"a": [1, {"b": "\\ud800"}]}', "input.a[1].b holds half of a surrogate pair (\\ud800)"),
+    (b'{"a": "\\udc00 and more"}', "input.a holds half of a surrogate pair"),
+    (b'{"a": 1e500}', "input.a: has an exponent beyond 400"),
+    (b'{"a": 1e1000000000}', "input.a: has an exponent beyond 400"),
+    (b'{"a": ' + b"9" * 2000 + b"}", "input.a: has more than 1000 digits"),
     (b'{"a": ' + b"[" * 300 + b"]" * 300 + b"}", "nested deeper than 256 levels"),
+    (b'{"a": ["' + b"x" * 100_000 + b'", "\\u0000"]}', "input.a[1]: holds the NUL character"),
 ]
 
 
@@ -155,11 +163,20 @@ def test_an_input_that_cannot_be_stored_is_a_400_that_says_why(
     assert words in response.json()["detail"]
 
 
-@pytest.mark.parametrize("body", [b"{", b'{"input": {"a": NaN}}', b'{"input": {"a": "\xff"}}', b'{"input": {"a": 01}}'])
-def test_a_malformed_execution_is_a_400(http: httpx.Client, echo: str, body: bytes) -> None:
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"{", "it ends too early: the text stops before the closing }"),
+        (b'{"input": {"a": NaN}}', "input.a is NaN, which JSON does not have"),
+        (b'{"input": {"a": 01}}', "input.a is `01`, which is not a number in JSON"),
+        (b'{"input": {"a": [1, 2,]}}', "input.a has a comma after its last element"),
+        (b'{"input": {"a": 1}} x', "it is followed by more text: `x`"),
+        (b'{"input": {' + b'"a": 1, ' * 10_000 + b"x}}", "expected '\"' (byte 80011)"),
+    ],
+)
+def test_a_malformed_execution_is_a_400_that_says_where(http: httpx.Client, echo: str, body: bytes, words: str) -> None:
     response = http.post(f"/functions/{echo}/execute", content=body)
-    assert response.status_code == 400
-    assert response.json()["type"] == "/docs#invalid-input"
+    assert_problem(response, 400, "invalid-input", f"the body is not valid JSON: {words}")
 
 
 @pytest.mark.parametrize("identifier", ["1", "not-a-uuid", NOBODY + "0", NOBODY.replace("-", ""), "%00", "é"])

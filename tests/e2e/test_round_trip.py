@@ -5,11 +5,26 @@ from decimal import Decimal
 from typing import Any
 
 import httpx
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.support.functions import ECHO, ready
 from tests.support.platform import Platform
+
+SEEN = """
+import { JSON } from "json-as";
+
+export function handle(input: string): string {
+  return JSON.stringify<string>(input);
+}
+"""
+OUTPUT = """
+export function handle(input: string): string {
+  const big = "123456789012345678901234567890.123456789012345678901234567890";
+  return '{"price":1.10, "big":' + big + ',"last":1,"l\\\\u0061st":2,"zero":-0}';
+}
+"""
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 SCALARS = (
@@ -31,6 +46,42 @@ def test_any_object_comes_back_equal(platform: Platform) -> None:
             _check(http, function_id, value)
 
         comes_back()
+
+
+@pytest.mark.parametrize(
+    ("given", "canonical", "recorded"),
+    [
+        (b'{ "name" : "Alice" }', '{"name":"Alice"}', '{"name":"Alice"}'),
+        (b'{"stra\\u00dfe":"1\\/2","\\u0061ge":7.0}', '{"straße":"1/2","age":7}', '{"age":7,"straße":"1/2"}'),
+        (b'{"b":1.10,"a":2.5e2,"b":-0.0}', '{"b":0,"a":250}', '{"a":250,"b":0}'),
+        (b'{"n":1234567890123456789012345678901.50}', '{"n":1234567890123456789012345678901.5}', None),
+        (b'{"n":1e21}', '{"n":1e21}', '{"n":1000000000000000000000}'),
+        (b'{"a":' + b'[{"x":1.0}, ' * 9_000 + b"1" + b"]" * 9_000 + b"}", None, None),
+    ],
+    ids=["spaces", "escapes", "duplicates", "digits", "exponent", "too deep"],
+)
+def test_a_guest_gets_the_one_text_of_a_value_and_the_record_holds_that_value(
+    platform: Platform, http: httpx.Client, given: bytes, canonical: str | None, recorded: str | None
+) -> None:
+    function_id = ready(http, SEEN, "seen")
+    response = http.post(f"/functions/{function_id}/execute", content=b'{"input":' + given + b"}")
+    if canonical is None:
+        assert response.status_code == 400
+        return
+    assert response.json()["output"] == canonical
+    record = http.get(f"/executions/{response.json()['id']}").text
+    assert f'"input":{recorded or canonical},' in record.replace(": ", ":").replace(", ", ",")
+
+
+def test_an_output_is_the_same_value_in_the_answer_and_in_the_record(http: httpx.Client) -> None:
+    function_id = ready(http, OUTPUT, "output")
+    response = http.post(f"/functions/{function_id}/execute", content=b"{}")
+    exact = '{"price":1.10,"big":123456789012345678901234567890.123456789012345678901234567890,"last":2,"zero":0}'
+    assert f'"output":{exact},' in response.text
+    recorded = http.get(f"/executions/{response.json()['id']}").text
+    assert _exact(recorded)["output"] == _exact(exact)
+    for number in ("1.10", "123456789012345678901234567890.123456789012345678901234567890"):
+        assert number in recorded
 
 
 def _check(http: httpx.Client, function_id: str, value: dict[str, Any]) -> None:

@@ -10,7 +10,8 @@ from starlette.requests import Request
 
 from projectnil.domain.errors import InvalidInput, TooLarge
 from projectnil.domain.ids import parse_id
-from projectnil.domain.json_text import UnstorableJson, check_json_text
+from projectnil.domain.json_problems import find_problem
+from projectnil.domain.json_text import UnstorableJson, canonical_json
 from projectnil.domain.text import wrong_kind
 
 Shape = TypeVar("Shape")
@@ -20,8 +21,10 @@ Choice = TypeVar("Choice", bound=StrEnum)
 _AT_FIELD = re.compile(r"(?P<problem>.*) - at `\$\.?(?P<field>[^`]*)`$")
 _MISSING_FIELD = re.compile(r"Object missing required field `(?P<field>[^`]+)`$")
 _NOTHING = msgspec.Raw()
-# Checking more than this is done beside the event loop, which others wait for.
+# Reading more than this is done beside the event loop, which others wait for.
 _LARGE_BYTES = 64 * 1024
+# How far to look for what is wrong with a text, in tokens of a microsecond each.
+_TOKENS_OF_SMALL, _TOKENS_OF_LARGE = 5_000, 100_000
 
 
 def decode_body(body: bytes | bytearray, decoder: msgspec.json.Decoder[Shape]) -> Shape:
@@ -35,7 +38,7 @@ def decode_body(body: bytes | bytearray, decoder: msgspec.json.Decoder[Shape]) -
 
 
 async def input_object(raw: msgspec.Raw, most_bytes: int) -> bytes:
-    """The `input` of an execution as JSON text: an object that can be stored; `{}` when absent or null."""
+    """The `input` of an execution in canonical JSON: an object that can be stored; `{}` when absent or null."""
     text = bytes(raw).strip() if raw is not _NOTHING else b""
     if text in (b"", b"null"):
         return b"{}"
@@ -45,12 +48,10 @@ async def input_object(raw: msgspec.Raw, most_bytes: int) -> bytes:
         raise TooLarge("input", most_bytes, len(text))
     try:
         if len(text) > _LARGE_BYTES:
-            await asyncio.to_thread(check_json_text, text)
-        else:
-            check_json_text(text)
+            return await asyncio.to_thread(canonical_json, text, _TOKENS_OF_LARGE)
+        return canonical_json(text, _TOKENS_OF_SMALL)
     except UnstorableJson as error:
-        raise InvalidInput(str(error), "input") from None
-    return text
+        raise InvalidInput(error.problem, f"input{error.path}") from None
 
 
 def path_id(request: Request, what: str) -> str:
@@ -100,13 +101,10 @@ def _in_plain_words(message: str) -> str:
 
 
 def _why_malformed(body: bytes | bytearray, error: Exception) -> str:
-    if not body.strip():
-        return "it is empty"
-    try:
-        check_json_text(bytes(body))
-    except UnstorableJson as problem:
-        return str(problem)
-    return str(error)
+    problem = find_problem(bytes(body), _TOKENS_OF_SMALL)
+    if problem is None:
+        return str(error).removeprefix("JSON is malformed: ")
+    return f"{problem.path.removeprefix('.') or 'it'} {problem.words}"
 
 
 def _kind_of(text: bytes) -> str:

@@ -4,33 +4,26 @@ Source of the formats: AssemblyScript 0.28, std/assembly/rt (object header) and 
 a pointer to UTF-16LE; its length in bytes is the u32 at ptr-4; its class id is the u32 at ptr-8, and is 2.
 """
 
+import codecs
 import ctypes
-import re
 
 from projectnil.domain.guest_errors import GuestOutputInvalid, GuestOutputTooLarge
-from projectnil.domain.json_text import UnstorableJson, check_json_text
+from projectnil.domain.json_text import UnstorableJson, compact_json
 from projectnil.sandbox.capi import Address, Guest
 from projectnil.sandbox.engine import LoadedModule
 from projectnil.sandbox.failure import BrokenModule, GuestFailure
 
-# A backslash that is itself escaped begins no escape.
-_HALF_ESCAPED_PAIR = re.compile(
-    r"([\ud800-\udbff])\\u([dD][c-fC-F][0-9a-fA-F]{2})|(?<!\\)\\u([dD][89abAB][0-9a-fA-F]{2})([\udc00-\udfff])"
-)
-# All up to the first surrogate that is half of no such pair.
-_UNTIL_LONE = re.compile(
-    r"(?:[^\ud800-\udfff]++|[\ud800-\udbff]\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-    r"|(?<=\\u[dD][89abAB][0-9a-fA-F]{2})[\udc00-\udfff])*+"
-)
-_ESCAPE = re.compile(rb"\\.", re.DOTALL)
 _STRING_CLASS = 2
 _SIZE_BYTES = 4
 _CLASS_AND_SIZE_BYTES = 8
+_UNIT_BYTES = 2
+_ESCAPE_BYTES = 6 * _UNIT_BYTES  # of \\uXXXX
+_ESCAPE_START = "\\u".encode("utf-16-le")
 
 
 def pass_input(guest: Guest, module: LoadedModule, json: bytes) -> int:
     """Put JSON text (UTF-8) into the guest as a string it will not collect. Returns the string's pointer."""
-    text = _plain_slashes(json).decode().encode("utf-16-le")
+    text = json.decode().encode("utf-16-le")
     pointer = guest.call(module.new_nth, len(text), _STRING_CLASS)
     guest.call(module.pin_nth, pointer)
     start, memory_bytes = guest.memory()
@@ -40,27 +33,18 @@ def pass_input(guest: Guest, module: LoadedModule, json: bytes) -> int:
     return pointer
 
 
-def _plain_slashes(json: bytes) -> bytes:
-    """The same JSON with `\\/` written `/`: json-as 1.6.0 reads the escaped one, which JSON allows, as U+0000."""
-    if b"\\/" not in json:
-        return json
-    return _ESCAPE.sub(lambda escape: b"/" if escape[0] == b"\\/" else escape[0], json)
-
-
 def take_output(guest: Guest, pointer: int, limit_bytes: int) -> bytes:
     """The string `handle` returned, as JSON text in UTF-8 that Postgres can hold. limit_bytes: of UTF-8."""
     start, memory_bytes = guest.memory()
     text = _read_text(start, memory_bytes, pointer, limit_bytes)
-    if not text:
-        raise GuestFailure(GuestOutputInvalid("it is the empty string"))
     if len(text) > limit_bytes:
         raise GuestFailure(GuestOutputTooLarge(len(text), limit_bytes))
     try:
-        check_json_text(text)
+        return compact_json(text)
     except UnstorableJson as error:
-        problem = f"{error}{_class_hint(start, pointer)}"
-        raise GuestFailure(GuestOutputInvalid(problem)) from None
-    return text
+        problem = error.describe("output" if error.path else "it")
+        hint = "" if text.startswith((b"{", b"[", b'"')) else "; return the text of JSON.stringify"
+        raise GuestFailure(GuestOutputInvalid(problem + hint + _class_hint(start, pointer))) from None
 
 
 def _read_text(start: Address, memory_bytes: int, pointer: int, limit_bytes: int) -> bytes:
@@ -79,30 +63,28 @@ def _read_text(start: Address, memory_bytes: int, pointer: int, limit_bytes: int
     try:
         return units.decode("utf-16-le").encode()
     except UnicodeDecodeError:
-        pass
-    try:
-        return _join_half_escaped_pairs(units).encode()
-    except UnicodeEncodeError as error:
-        problem = f"a lone surrogate at UTF-16 unit {error.start}: it is not Unicode text"
-        raise GuestFailure(GuestOutputInvalid(problem + _class_hint(start, pointer))) from None
+        return units.decode("utf-16-le", _ESCAPING).encode()
 
 
-def _join_half_escaped_pairs(units: bytes) -> str:
-    """Text in which a surrogate pair with one half escaped stands as the character it means.
+def _escape_surrogate(error: UnicodeError) -> tuple[str, int]:
+    """For the decoder: writes a surrogate without its partner as an escape, and ends the text there when it is lone.
 
-    json-as 1.6.0 writes the second half as an escape when a pair lies across two of the blocks it works in. To a
-    reader of UTF-16, such as JavaScript's JSON.parse, that is the same string. Lone surrogates stay as they are.
+    json-as 1.6.0 writes one half of a pair as an escape when the pair lies across two of the blocks it works in. To a
+    reader of UTF-16, such as JavaScript's JSON.parse, that is the same string.
     """
-    text = units.decode("utf-16-le", "surrogatepass")
-    end = _UNTIL_LONE.match(text).end()  # type: ignore[union-attr] # it matches the empty text, too
-    return _HALF_ESCAPED_PAIR.sub(_join, text) if end == len(text) else text
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    units, at = error.object, error.start
+    after = at + _UNIT_BYTES
+    before = max(at - _ESCAPE_BYTES, 0)
+    is_half = units.startswith(_ESCAPE_START, after) or units.startswith(_ESCAPE_START, before)
+    escape = f"\\u{int.from_bytes(units[at:after], 'little'):04x}"
+    # A text that goes on is read once more; nobody needs the rest of one that is refused for this escape.
+    return escape, after if is_half else len(units)
 
 
-def _join(match: re.Match[str]) -> str:
-    high, low_escaped, high_escaped, low = match.groups()
-    high_unit = ord(high) if high else int(high_escaped, 16)
-    low_unit = ord(low) if low else int(low_escaped, 16)
-    return chr(0x10000 + (high_unit - 0xD800) * 0x400 + low_unit - 0xDC00)
+_ESCAPING = "projectnil.escape_surrogate"
+codecs.register_error(_ESCAPING, _escape_surrogate)
 
 
 def _class_hint(start: Address, pointer: int) -> str:

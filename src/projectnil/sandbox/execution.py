@@ -40,20 +40,12 @@ class Executor:
         module = self._shelf.get(code_path, wasm_path)
         journal = self._journal = Journal(self._limits.log_bytes)
         try:
-            output = self._run(module, input_json)
-        except Trapped as trapped:
-            return Failed(journal.stopped_by or self._explain(trapped, wasm_path), journal.text())
+            output = self._run(module, wasm_path, input_json)
         except GuestFailure as failure:
             return Failed(failure.error, journal.text())
         return Completed(output, journal.text())
 
-    def _explain(self, trapped: Trapped, wasm_path: str) -> GuestError:
-        try:
-            return explain_trap(trapped.report, wasm_path, self._limits)
-        except OSError as error:
-            raise CannotLoad(f"{Path(wasm_path).name}: {error.strerror}") from None
-
-    def _run(self, module: LoadedModule, input_json: bytes) -> bytes:
+    def _run(self, module: LoadedModule, wasm_path: str, input_json: bytes) -> bytes:
         limits = self._limits
         # Wasmtime reports this as a plain error, not as a trap with a code.
         if module.memory_bytes > limits.memory_bytes:
@@ -63,8 +55,16 @@ class Executor:
             self._deadline.begin()
             guest.instantiate(module.prepared, module.memory_nth)
             pointer = guest.call(module.handle_nth, pass_input(guest, module, input_json))
-            # On the guest's time, too: how long it takes is the guest's doing.
+            # On the guest's time, as the explanation of its trap is: how long either takes is the guest's doing.
             return take_output(guest, pointer, limits.output_bytes)
+        except Trapped as trapped:
+            raise GuestFailure(self._journal.stopped_by or self._explain(trapped, wasm_path)) from None
         finally:
             self._deadline.end()
             guest.close()
+
+    def _explain(self, trapped: Trapped, wasm_path: str) -> GuestError:
+        try:
+            return explain_trap(trapped.report, wasm_path, self._limits)
+        except OSError as error:
+            raise CannotLoad(f"{Path(wasm_path).name}: {error.strerror}") from None

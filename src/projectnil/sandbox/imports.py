@@ -22,6 +22,7 @@ from projectnil.sandbox.journal import Journal
 
 MODULE = "env"
 _MOST_MESSAGE_CHARACTERS = 8_192
+_MOST_LABEL_CHARACTERS = 256
 _UTF16_UNIT_BYTES = 2
 _MOST_RANDOM_BYTES = 65_536  # as browsers have it (Web Cryptography API, getRandomValues)
 # A Uint8Array is three u32: its buffer, where its data starts, their length in bytes (std/assembly/arraybuffer.ts). The
@@ -84,6 +85,8 @@ def _exit(journal: Journal, call: Caller) -> GoesOn:
 
 def _trace(journal: Journal, call: Caller) -> GoesOn:
     # trace(message: string, n: i32, a0..a4: f64)
+    if journal.is_full:
+        return True
     count = min(max(ctypes.c_int32(call.u32(1)).value, 0), 5)
     numbers = ", ".join(_number(call.f64(2 + nth)) for nth in range(count))
     journal.write(f"trace: {_text(call, call.u32(0))}{' ' if numbers else ''}{numbers}")
@@ -127,25 +130,26 @@ def _performance_now(journal: Journal, call: Caller) -> GoesOn:
 def _log_with(prefix: str) -> HostFunction:
     def log(journal: Journal, call: Caller) -> GoesOn:
         if not journal.is_full:
-            journal.write(prefix + _text(call, call.u32(0), None))
+            # A unit of UTF-16 is a byte of UTF-8 at the least: one more than there is room for is cut already.
+            journal.write(prefix + _text(call, call.u32(0), journal.room_bytes + 1, mark=""))
         return True
 
     return log
 
 
 def _assert(journal: Journal, call: Caller) -> GoesOn:
-    if not call.u32(0):
+    if not call.u32(0) and not journal.is_full:
         journal.write(f"assertion failed: {_text(call, call.u32(1))}")
     return True
 
 
 def _time(journal: Journal, call: Caller) -> GoesOn:
-    journal.start_timer(_text(call, call.u32(0)))
+    journal.start_timer(_label(call))
     return True
 
 
 def _time_log(journal: Journal, call: Caller) -> GoesOn:
-    label = _text(call, call.u32(0))
+    label = _label(call)
     elapsed_ms = journal.timer_ms(label)
     journal.write(f"{label}: no such timer" if elapsed_ms is None else f"{label}: {elapsed_ms:.3f} ms")
     return True
@@ -153,7 +157,7 @@ def _time_log(journal: Journal, call: Caller) -> GoesOn:
 
 def _time_end(journal: Journal, call: Caller) -> GoesOn:
     _time_log(journal, call)
-    journal.stop_timer(_text(call, call.u32(0)))
+    journal.stop_timer(_label(call))
     return True
 
 
@@ -161,8 +165,15 @@ def _number(value: float) -> str:
     return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
 
 
-def _text(call: Caller, pointer: int, most_characters: int | None = _MOST_MESSAGE_CHARACTERS) -> str:
-    """A string of the guest's, for people: whatever is broken in it shows as U+FFFD, and null is empty."""
+def _label(call: Caller) -> str:
+    return _text(call, call.u32(0), _MOST_LABEL_CHARACTERS)
+
+
+def _text(call: Caller, pointer: int, most_units: int = _MOST_MESSAGE_CHARACTERS, *, mark: str = "…") -> str:
+    """A string of the guest's, for people: whatever is broken in it shows as U+FFFD, and null is empty.
+
+    most_units: of UTF-16; nothing beyond them is looked at. mark: what then stands at the end.
+    """
     if pointer == 0:
         return ""
     start, memory_bytes = call.memory()
@@ -172,13 +183,9 @@ def _text(call: Caller, pointer: int, most_characters: int | None = _MOST_MESSAG
     size = ctypes.c_uint32.from_address(start + pointer - 4).value
     if size > memory_bytes - pointer:
         return f"[a string outside the memory, at {pointer}]"
-    if most_characters is not None and size > most_characters * _UTF16_UNIT_BYTES:
-        return _decode(start + pointer, most_characters * _UTF16_UNIT_BYTES) + "…"
-    return _decode(start + pointer, size)
-
-
-def _decode(address: int, size_bytes: int) -> str:
-    return storable(ctypes.string_at(address, size_bytes).decode("utf-16-le", "replace"))
+    most_bytes = most_units * _UTF16_UNIT_BYTES
+    text = storable(ctypes.string_at(start + pointer, min(size, most_bytes)).decode("utf-16-le", "replace"))
+    return text + mark if size > most_bytes else text
 
 
 HOST_FUNCTIONS: dict[str, tuple[str, HostFunction]] = {

@@ -8,10 +8,13 @@ from projectnil.domain.text import storable
 
 
 class Journal:
-    """One per execution. The log is text for Postgres: no NUL, at most log_bytes of UTF-8 before the mark of a cut."""
+    """One per execution. The log is text for Postgres: no NUL, at most log_bytes of UTF-8 before the mark of a cut.
+
+    room_bytes: how many are left.
+    """
 
     def __init__(self, log_bytes: int) -> None:
-        self._room_bytes = log_bytes
+        self.room_bytes = log_bytes
         self._log_bytes = log_bytes
         self._lines: list[str] = []
         self._timers: dict[str, float] = {}
@@ -24,12 +27,12 @@ class Journal:
         if self.is_full:
             return
         encoded = (storable(line) + "\n").encode()
-        if len(encoded) <= self._room_bytes:
-            self._room_bytes -= len(encoded)
+        if len(encoded) <= self.room_bytes:
+            self.room_bytes -= len(encoded)
             self._lines.append(encoded.decode())
             return
         self.is_full = True
-        kept = encoded[: self._room_bytes].decode(errors="ignore").removesuffix("\n")
+        kept = encoded[: self.room_bytes].decode(errors="ignore").removesuffix("\n")
         self._lines.append(f"{kept}\n[the log was cut here: its limit is {in_units(self._log_bytes)}]\n")
 
     def text(self) -> str:
