@@ -1,7 +1,7 @@
-"""The main of the processes that `pnil serve` starts: `python -m projectnil.bootstrap.child PART READY_FD [LISTEN_FD]`.
+"""The main of the processes that `pnil serve` starts.
 
-Settings come by environment, which others cannot read as they can a command line. One byte on READY_FD says that the
-part is up.
+Run as `python -m projectnil.bootstrap.child PART READY_FD PROBES_FD [LISTEN_FD]`. Settings come by environment, which
+others cannot read as they can a command line. One byte on READY_FD says that the part is up. PROBES_FD: see heartbeat.
 """
 
 import contextlib
@@ -14,9 +14,10 @@ from projectnil.config import Settings, read_settings
 
 
 def main() -> int:
-    part, ready_fd, *listen_fds = sys.argv[1:]
+    part, ready_fd, probes_fd, *listen_fds = sys.argv[1:]
     listener = socket.socket(fileno=int(listen_fds[0])) if listen_fds else None
-    return run_part(part, read_settings(os.environ), listener, lambda: _say_ready(int(ready_fd)))
+    settings = read_settings(os.environ)
+    return run_part(part, settings, listener, lambda: _say_ready(int(ready_fd)), probes_fd=int(probes_fd))
 
 
 def child_environment(settings: Settings) -> dict[str, str]:

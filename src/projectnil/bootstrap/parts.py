@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 import uvloop
 
+from projectnil.bootstrap.heartbeat import answer_probes
 from projectnil.bootstrap.logs import configure_logs
 from projectnil.bootstrap.migration import wait_for_migrated
 from projectnil.config import Settings
@@ -19,15 +20,22 @@ from projectnil.processes import DEFAULT_SLICES_NS, SHORT_SLICES_NS, hide_from_s
 log = structlog.get_logger()
 
 
-def run_part(part: str, settings: Settings, listener: socket.socket | None, on_ready: Callable[[], None]) -> int:
-    """Run `api` or `compiler` until it is stopped; returns the exit code."""
+def run_part(
+    part: str,
+    settings: Settings,
+    listener: socket.socket | None,
+    on_ready: Callable[[], None],
+    *,
+    probes_fd: int | None = None,
+) -> int:
+    """Run `api` or `compiler` until it is stopped; returns the exit code. probes_fd: of a supervisor that probes it."""
     configure_logs(settings, part)
     hide_from_siblings()
     # A compiler computes for long, and whoever waits for an execution should not wait for it.
     take_slices(SHORT_SLICES_NS if part == "api" else DEFAULT_SLICES_NS)
     # uvloop is for the api, whose speed matters; it cannot start a process as another user.
     run = uvloop.run if part == "api" else asyncio.run
-    return run_to_exit_code(_part(part, settings, listener, on_ready), part, run)
+    return run_to_exit_code(_part(part, settings, listener, on_ready, probes_fd), part, run)
 
 
 def run_to_exit_code(
@@ -52,7 +60,15 @@ def run_to_exit_code(
     return 0
 
 
-async def _part(part: str, settings: Settings, listener: socket.socket | None, on_ready: Callable[[], None]) -> None:
+async def _part(
+    part: str,
+    settings: Settings,
+    listener: socket.socket | None,
+    on_ready: Callable[[], None],
+    probes_fd: int | None,
+) -> None:
+    if probes_fd is not None:
+        answer_probes(probes_fd)
     # Each part imports only what it needs: the compiler no web framework, the api no toolchain.
     database_url = settings.database_url
     if database_url is None:

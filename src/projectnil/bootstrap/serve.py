@@ -2,34 +2,27 @@
 
 import asyncio
 import contextlib
-import os
-import signal
 import socket
-import sys
 from collections.abc import AsyncIterator, Callable
 
 import msgspec
 import structlog
 
-from projectnil.bootstrap.child import child_environment
 from projectnil.bootstrap.connections import API_EXTRA_CONNECTIONS, compiler_connections
 from projectnil.bootstrap.data_dir import locked
 from projectnil.bootstrap.migration import migrate_database
 from projectnil.bootstrap.signals import stop_requested, terminal_closed
 from projectnil.bootstrap.sockets import listen, url_of
+from projectnil.bootstrap.supervision import SupervisedProcess
 from projectnil.bootstrap.takeover import taken_over
 from projectnil.config import Settings
 from projectnil.domain.errors import PlatformUnavailable
 from projectnil.postgres.embedded import MAX_CONNECTIONS, EmbeddedPostgres
-from projectnil.processes import die_with_parent
 
 log = structlog.get_logger()
 
-_READY_TIMEOUT_S = 60.0
 _FIRST_RESTART_S = 0.2
 _SLOWEST_RESTART_S = 10.0
-_STEADY_AFTER_S = 30.0
-_KILL_AFTER_GRACE_S = 1.7
 
 
 async def serve(settings: Settings, on_ready: Callable[[str], None]) -> None:
@@ -56,12 +49,14 @@ async def _run(settings: Settings, on_ready: Callable[[str], None]) -> None:
         async with _database(settings) as (database_url, database):
             await migrate_database(database_url, settings.database_wait_s)
             settings = _with_database(settings, database_url)
-            parts = [_Part(f"api-{n}", "api", settings, listener) for n in range(settings.workers)]
-            parts.append(_Part("compiler", "compiler", settings, None))
+            parts = [SupervisedProcess(f"api-{n}", "api", settings, listener) for n in range(settings.workers)]
+            parts.append(SupervisedProcess("compiler", "compiler", settings, None))
             await _supervise(parts, database, lambda: on_ready(url_of(listener)))
 
 
-async def _supervise(parts: list["_Part"], database: EmbeddedPostgres | None, on_ready: Callable[[], None]) -> None:
+async def _supervise(
+    parts: list[SupervisedProcess], database: EmbeddedPostgres | None, on_ready: Callable[[], None]
+) -> None:
     """Start the processes and keep them running, for ever."""
     try:
         await asyncio.gather(*(part.start() for part in parts))
@@ -91,86 +86,6 @@ async def _keep_database(database: EmbeddedPostgres) -> None:
         else:
             pause_s = _FIRST_RESTART_S
             log.info("postgres.restarted")
-
-
-class _Part:
-    """One process of the platform, started again whenever it dies."""
-
-    def __init__(self, name: str, part: str, settings: Settings, listener: socket.socket | None) -> None:
-        self._name = name
-        self._part = part
-        self._settings = settings
-        self._listener = listener
-        self._process: asyncio.subprocess.Process | None = None
-        self._stopping = False
-
-    async def start(self) -> None:
-        """Start the process and wait until it says that it is up. Raises PlatformUnavailable when it ends instead."""
-        ready_read, ready_write = os.pipe()
-        inherited = [ready_write]
-        if self._listener is not None:
-            inherited.append(self._listener.fileno())
-        try:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "projectnil.bootstrap.child",
-                self._part,
-                *map(str, inherited),
-                env=child_environment(self._settings),
-                pass_fds=inherited,
-                start_new_session=True,  # a Ctrl-C at the terminal is ours to turn into an orderly stop
-                # Killed, not asked: a new platform may be waiting for the port.
-                preexec_fn=die_with_parent(signal.SIGKILL),
-            )
-        finally:
-            os.close(ready_write)
-        if not await _says_ready(ready_read):
-            raise PlatformUnavailable(f"the {self._name} process did not start; its last words are above")
-
-    async def keep_running(self) -> None:
-        """Wait for the process to die, and start it again, more and more patiently when it keeps dying."""
-        clock = asyncio.get_running_loop().time
-        pause_s = _FIRST_RESTART_S
-        while self._process is not None:
-            started = clock()
-            code = await self._process.wait()
-            if self._stopping:
-                return
-            pause_s = _FIRST_RESTART_S if clock() - started > _STEADY_AFTER_S else min(pause_s * 2, _SLOWEST_RESTART_S)
-            log.error("process.died", process=self._name, exitCode=code, restartInS=pause_s)
-            await asyncio.sleep(pause_s)
-            try:
-                await self.start()
-            except PlatformUnavailable as error:
-                log.error("process.not_restarted", process=self._name, error=str(error))
-
-    async def stop(self) -> None:
-        """Ask the process to end, and kill it when it takes longer than the grace."""
-        self._stopping = True
-        process = self._process
-        if process is None or process.returncode is not None:
-            return
-        process.terminate()
-        try:
-            await asyncio.wait_for(process.wait(), self._settings.stop_grace_s + _KILL_AFTER_GRACE_S)
-        except TimeoutError:
-            log.warning("process.killed", process=self._name)
-            process.kill()
-            await process.wait()
-
-
-async def _says_ready(ready_read: int) -> bool:
-    loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader()
-    with os.fdopen(ready_read, "rb") as pipe:
-        transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
-        try:
-            return await asyncio.wait_for(reader.read(1), _READY_TIMEOUT_S) == b"1"
-        except TimeoutError:
-            return False
-        finally:
-            transport.close()
 
 
 @contextlib.asynccontextmanager
