@@ -61,6 +61,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     lease_s: float = 5.0
     retention_days: int = 0
+    archive_days: int = 7
     stop_grace_s: float = 2.5
 
     @property
@@ -142,7 +143,7 @@ def _convert_path(kind: type, value: object) -> object:
 def _check(settings: Settings) -> None:
     for name in Settings.__struct_fields__:
         value = getattr(settings, name)
-        zero_is_fine = name in ("port", "retention_days", "database_wait_s", "compiler_warm_ups")
+        zero_is_fine = name in ("port", "retention_days", "archive_days", "database_wait_s", "compiler_warm_ups")
         if isinstance(value, int | float) and not (value > 0 or (value == 0 and zero_is_fine)):
             least = "at least 0" if zero_is_fine else "greater than 0"
             raise InvalidInput(f"must be {least}; it is {value}", PREFIX + name.upper())

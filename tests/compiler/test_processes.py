@@ -18,7 +18,7 @@ from projectnil.compiler.assemblyscript import toolchain as assemblyscript
 from projectnil.compiler.assemblyscript.toolchain import AssemblyScript
 from projectnil.config import Settings
 from projectnil.domain.compilation import Compiled, Rejected
-from projectnil.domain.errors import PlatformUnavailable
+from projectnil.domain.errors import CompilerLost, PlatformUnavailable
 from projectnil.domain.languages import Language
 
 from .children import compilers, is_alive
@@ -100,7 +100,7 @@ async def test_a_compiler_killed_from_outside_is_not_the_users_fault(tmp_path: P
     async with started(tmp_path) as toolchain:
         compiling = await begun(toolchain, tmp_path, slow_source(40))
         compilers(tmp_path)[0].kill()
-        with pytest.raises(PlatformUnavailable, match="ended from outside"):
+        with pytest.raises(CompilerLost, match="ended from outside"):
             await compiling
         assert isinstance(await toolchain.compile(ECHO), Compiled)
 

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from projectnil.domain.compilation import JOBS_QUEUE, RESULTS_QUEUE, Compilation
 from projectnil.domain.functions import Function, FunctionStatus, NewFunction
 from projectnil.domain.ids import FunctionId
 from projectnil.domain.languages import Language
-from projectnil.flows import catalog, compilation, registration, results
+from projectnil.flows import catalog, compilation, registration, results, retention
 from projectnil.postgres import queues
 from projectnil.postgres.connections import Pool
 from tests.support.fakes import WASM, FakeToolchain
@@ -88,15 +89,67 @@ async def test_a_bad_source_becomes_failed_with_the_compilers_message(pool: Pool
     assert (details.status, details.compile_error) == (FunctionStatus.FAILED, "no good")
 
 
-async def test_an_infrastructure_failure_leaves_the_job_to_reappear_however_often(pool: Pool) -> None:
+async def test_what_the_platform_cannot_do_is_tried_again_after_longer_and_longer_pauses(pool: Pool) -> None:
     function = await registration.register(pool, new("break"))
-    for _ in range(6):
+    pauses_s = []
+    for tried in range(1, 7):
         assert await compile_one(pool)
         assert await lengths(pool) == (1, 0)
         assert await status(pool, function) is FunctionStatus.COMPILING
         assert not await compile_one(pool), "it is hidden for a while"
+        [[pause_s, headers]] = await pool.fetch(
+            "SELECT extract(epoch FROM vt - clock_timestamp())::float, headers FROM pgmq.q_compilation_jobs"
+        )
+        pauses_s.append(pause_s)
+        told = json.loads(headers)
+        assert (told["revision"], told["postponements"]) == (1, tried)
+        assert told["postponedBecause"] == "the disk is full"
         await reappear(pool, JOBS_QUEUE)
+    assert pauses_s == pytest.approx([30, 60, 120, 240, 480, 600], abs=20)
     assert await pool.fetchval("SELECT read_ct FROM pgmq.q_compilation_jobs") == 0
+
+
+async def test_what_the_platform_cannot_do_for_a_day_ends_and_blames_the_platform(pool: Pool) -> None:
+    function = await registration.register(pool, new("break"))
+    await compile_one(pool)
+    await pool.execute(
+        "UPDATE pgmq.q_compilation_jobs SET vt = now(), headers = jsonb_set(headers, '{postponedSinceS}',"
+        " to_jsonb((headers ->> 'postponedSinceS')::float - 24 * 3600))"
+    )
+    await compile_one(pool)
+    assert await lengths(pool) == (0, 1)
+    await apply_one(pool)
+    details = await catalog.get_function(pool, function.id)
+    assert details.status is FunctionStatus.FAILED
+    assert details.compile_error == (
+        "the platform could not compile this source within 24 hours, and not by its fault: the disk is full;"
+        " send it again once the platform is in order"
+    )
+
+
+async def test_a_crowd_that_the_platform_cannot_compile_keeps_nobody_else_waiting(pool: Pool) -> None:
+    for _ in range(200):
+        await registration.register(pool, new("break"))
+    function = await registration.register(pool, new("good"))
+    toolchain = FakeToolchain()
+    while await compile_one(pool, toolchain):
+        pass
+    assert len(toolchain.compiled) == 201
+    await apply_one(pool)
+    assert await status(pool, function) is FunctionStatus.READY
+
+
+async def test_a_source_that_gets_its_compiler_killed_ends_after_three_tries(pool: Pool) -> None:
+    function = await registration.register(pool, new("lose"))
+    toolchain = FakeToolchain()
+    for _ in range(4):
+        assert await compile_one(pool, toolchain)
+        await reappear(pool, JOBS_QUEUE)
+    assert len(toolchain.compiled) == 3
+    await apply_one(pool)
+    details = await catalog.get_function(pool, function.id)
+    assert details.status is FunctionStatus.FAILED
+    assert "died 3 times" in (details.compile_error or "")
 
 
 async def test_a_compiler_that_is_stopped_hands_its_job_back_at_once(pool: Pool) -> None:
@@ -426,3 +479,61 @@ async def test_another_compiler_may_have_had_the_job_but_it_is_answered_once(poo
     assert await lengths(pool) == (0, 1)
     await apply_one(pool)
     assert await status(pool, function) is FunctionStatus.READY
+
+
+async def jobs_of(pool: Pool, function: Function) -> int:
+    count: int = await pool.fetchval(
+        "SELECT count(*) FROM pgmq.q_compilation_jobs WHERE message ->> 'functionId' = $1", function.id
+    )
+    return count
+
+
+async def test_the_same_source_again_compiles_what_has_failed(pool: Pool) -> None:
+    function = await registration.register(pool, new("reject"))
+    await compile_one(pool)
+    await apply_one(pool)
+    again = await registration.update(pool, function.id, new("reject", name="other"))
+    assert (again.name, again.status, again.compile_error) == ("other", FunctionStatus.PENDING, None)
+    assert again.revision == 1, "it counts sources"
+    await pool.execute("UPDATE pgmq.q_compilation_jobs SET message = jsonb_set(message, '{source}', '\"good\"')")
+    await compile_one(pool)
+    await apply_one(pool)
+    assert await status(pool, function) is FunctionStatus.READY
+
+
+@pytest.mark.parametrize("taken", [False, True])
+async def test_the_same_source_again_compiles_what_has_lost_its_job(pool: Pool, taken: bool) -> None:
+    function = await registration.register(pool, new("good"))
+    if taken:
+        await pool.execute("UPDATE functions SET status = 'COMPILING'")
+    await pool.execute("SELECT pgmq.pop('compilation_jobs')")
+    again = await registration.update(pool, function.id, new("good"))
+    assert again.status is FunctionStatus.PENDING
+    assert await jobs_of(pool, function) == 1
+    await compile_one(pool)
+    await apply_one(pool)
+    assert await status(pool, function) is FunctionStatus.READY
+
+
+async def test_the_same_source_again_adds_no_job_to_one_that_is_under_way(pool: Pool) -> None:
+    function = await registration.register(pool, new("good"))
+    await registration.update(pool, function.id, new("good"))
+    assert await jobs_of(pool, function) == 1, "it waits"
+    await compile_one(pool, FakeToolchain(during=lambda: registration.update(pool, function.id, new("good"))))
+    await registration.update(pool, function.id, new("good"))
+    assert await jobs_of(pool, function) == 0, "its result waits"
+    await apply_one(pool)
+    await registration.update(pool, function.id, new("good"))
+    assert await jobs_of(pool, function) == 0, "it is READY"
+
+
+async def test_archived_messages_are_removed_when_they_are_old(pool: Pool) -> None:
+    for _ in range(2):
+        await registration.register(pool, new())
+        await compile_one(pool)
+        await apply_one(pool)
+        await pool.execute("UPDATE pgmq.a_compilation_jobs SET archived_at = archived_at - interval '6 days'")
+    await pool.execute("SELECT pgmq.archive('compilation_results', pgmq.send('compilation_results', '{}'))")
+    assert await retention.prune_archives(pool, timedelta(days=7)) == 1
+    assert await pool.fetchval("SELECT count(*) FROM pgmq.a_compilation_jobs") == 1
+    assert await pool.fetchval("SELECT count(*) FROM pgmq.a_compilation_results") == 1

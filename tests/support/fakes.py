@@ -4,14 +4,14 @@ import asyncio
 from collections.abc import Callable
 
 from projectnil.domain.compilation import Compiled, Rejected
-from projectnil.domain.errors import PlatformUnavailable
+from projectnil.domain.errors import CompilerLost, PlatformUnavailable
 from projectnil.domain.languages import Language
 
 WASM = b"\0asm\1\0\0\0"
 
 
 class FakeToolchain:
-    """Compiles any source to an empty module; `reject` and `break` in a source do what they say."""
+    """Compiles any source to an empty module; `reject`, `break` and `lose` in a source do what they say."""
 
     language = Language.ASSEMBLYSCRIPT
 
@@ -31,4 +31,6 @@ class FakeToolchain:
                 await outcome
         if "break" in source:
             raise PlatformUnavailable("the disk is full")
+        if "lose" in source:
+            raise CompilerLost("it was killed")
         return Rejected("no good") if "reject" in source else Compiled(WASM + source.encode())

@@ -4,12 +4,15 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from projectnil.postgres import partitions
+from projectnil.domain.compilation import JOBS_QUEUE, RESULTS_QUEUE
+from projectnil.postgres import compilations, partitions, queues
 from projectnil.postgres.connections import Pool, transaction
 
 log = structlog.get_logger()
 
 _AHEAD = timedelta(weeks=4)
+# Sources are large; a statement takes a second at the most.
+_ARCHIVED_AT_ONCE = 1000
 
 
 async def ensure_partitions(pool: Pool) -> int:
@@ -17,6 +20,23 @@ async def ensure_partitions(pool: Pool) -> int:
     now = datetime.now(UTC)
     async with transaction(pool) as conn:
         return await partitions.ensure(conn, now, now + _AHEAD)
+
+
+async def prune_archives(pool: Pool, older_than: timedelta) -> int:
+    """Remove the messages that were archived longer ago than `older_than`; returns how many."""
+    removed = 0
+    for queue in (JOBS_QUEUE, RESULTS_QUEUE):
+        while True:
+            async with pool.acquire() as conn:
+                batch = await queues.prune_archive(conn, queue, older_than, _ARCHIVED_AT_ONCE)
+            removed += batch
+            if batch < _ARCHIVED_AT_ONCE:
+                break
+    async with pool.acquire() as conn:
+        await compilations.prune(conn, older_than)
+    if removed:
+        log.info("archives.pruned", messages=removed)
+    return removed
 
 
 async def prune(pool: Pool, older_than: timedelta) -> list[str]:

@@ -36,6 +36,13 @@ async def keep_partitions(pool: Pool, retention_days: int) -> None:
     await asyncio.sleep(_PARTITIONS_EVERY_S)
 
 
+async def keep_archives(pool: Pool, archive_days: int) -> None:
+    """Old messages removed from the queues' archives, unless archive_days is 0. Then the sleep until the next."""
+    if archive_days:
+        await retention.prune_archives(pool, timedelta(days=archive_days))
+    await asyncio.sleep(_PARTITIONS_EVERY_S)
+
+
 async def probe_writing(pool: Pool, troubles: Troubles) -> None:
     """While something fails, one write, which tells whether it still would. Then the sleep until the next look.
 

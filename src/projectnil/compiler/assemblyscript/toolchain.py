@@ -81,6 +81,7 @@ class AssemblyScript:
         self._pool = WarmPool(
             settings.compiler_processes, self._launch, self._warm_up, self._is_worn, settings.compiler_warm_ups
         )
+        self._stopped = False
 
     async def start(self) -> None:
         """Raises PlatformUnavailable when Node, the libraries or the disk are not there."""
@@ -95,6 +96,7 @@ class AssemblyScript:
             raise
 
     async def stop(self) -> None:
+        self._stopped = True
         await self._pool.stop()
         await asyncio.to_thread(self._workspace.close)
 
@@ -147,6 +149,8 @@ class AssemblyScript:
     def _judge(self, death: ProcessDied) -> _Crashed:
         if death.returncode in _KILLED_FROM_OUTSIDE:
             name = signal.Signals(-death.returncode).name
+            if self._stopped:
+                raise PlatformUnavailable("the compiler is stopping") from death
             # By the kernel, perhaps, for the memory that the source made it take.
             raise CompilerLost(f"the compiler was ended from outside ({name})") from death
         # V8 prints this before it aborts (v8/src/api/api.cc, V8::FatalProcessOutOfMemory).
