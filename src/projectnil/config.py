@@ -1,7 +1,8 @@
 """Every setting, read from the environment in this one place, into frozen values that are passed on.
 
 A setting is a field of `Settings`; its variable is `PROJECTNIL_` and the field's name in capitals.
-`docs/configuration.md` lists them all, and a test holds it to that.
+`docs/configuration.md` lists them all, and a test holds it to that. The client commands read only PROJECTNIL_URL, and
+do so themselves: importing this would take longer than all they do.
 """
 
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from pathlib import Path
 import msgspec
 from msgspec import structs
 
+from projectnil.domain.addresses import DEFAULT_URL
 from projectnil.domain.errors import InvalidInput
 from projectnil.domain.languages import Language
 from projectnil.domain.limits import Limits
@@ -33,7 +35,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     database_wait_s: float = 0.0
     database_connections: int = 8
     workers: int = 1
-    url: str = "http://127.0.0.1:8080"
+    url: str = DEFAULT_URL
     log_format: str = "auto"
 
     allowed_hosts: tuple[str, ...] = ()

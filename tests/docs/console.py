@@ -8,7 +8,7 @@ The convention, for whoever writes a document:
   for any value, and as a key or last item for whatever else there is.
 - Output that is JSON is compared as JSON, so a document may show it indented.
 - Ids, points in time, durations, gaps, digests and cursors stand for ones of their kind. An id (digest, cursor) seen
-  first in an output stands for the real one from then on, in commands too.
+  first in an output stands for the real one from then on, in commands too; so do the last 8 digits of an id.
 - Lines of the platform's log are left out, unless the document shows one.
 - Of an HTTP answer's headers a document shows those that matter; the others may be there as well.
 - A command that fails is followed by `$ echo $?`. One that ends in `&` goes on running, until `$ kill %1` or the end.
@@ -43,7 +43,9 @@ STOP_TIMEOUT_S = 5.0
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _SHA256 = r"\b[0-9a-f]{64}\b"
 _CURSOR = r"(?<=cursor=)[\w-]+"
-_NAMED = re.compile(f"{_UUID}|{_SHA256}|{_CURSOR}")
+# The last digits of an id, which stand for those of the real one; not a number, nor a word.
+_SHORT_ID = r"(?<![\w-])(?=\d*[a-f])(?=[a-f]*\d)[0-9a-f]{8}(?![\w-])"
+_NAMED = re.compile(f"{_UUID}|{_SHA256}|{_CURSOR}|{_SHORT_ID}")
 # What stands for any of its kind: how to know one in a document, and what it stands for in an output.
 _KINDS = {
     "named": (_NAMED.pattern, ""),
@@ -291,7 +293,12 @@ class Reader:
         match = re.fullmatch(pattern, text, re.DOTALL)
         if match is None:
             raise Differs(f"{text!r} is not like {expected!r}")
-        self._names.update({name: match[f"name{number}"] for number, name in enumerate(names)})
+        self._learn({name: match[f"name{number}"] for number, name in enumerate(names)})
+
+    def _learn(self, names: dict[str, str]) -> None:
+        self._names.update(names)
+        ids = {name: real for name, real in names.items() if re.fullmatch(_UUID, name)}
+        self._names.update({name[-8:]: real[-8:] for name, real in ids.items()})
 
     def _pattern_of(self, expected: str) -> tuple[str, list[str]]:
         """A pattern for `expected`, and the names in it that this document has not used before."""
@@ -315,7 +322,7 @@ class Reader:
 
 
 def _kind_of(name: str) -> str:
-    return next(kind for kind in (_UUID, r"[0-9a-f]{64}", r"[\w-]+") if re.fullmatch(kind, name))
+    return next(kind for kind in (_UUID, r"[0-9a-f]{64}", r"[0-9a-f]{8}", r"[\w-]+") if re.fullmatch(kind, name))
 
 
 def _is_json(text: str) -> bool:

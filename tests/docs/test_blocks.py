@@ -10,9 +10,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
-import typer
 
-from projectnil.cli.main import app
+from projectnil.cli.commands import BY_NAME
+from projectnil.cli.parser import parser_of
 from projectnil.domain.compilation import CompilationJob, CompilationResult, decode_job, decode_result, wasm_of
 from tests.docs.markdown import DOCUMENTS, ROOT, Block, blocks, name_of
 from tests.support.platform import READY
@@ -146,8 +146,7 @@ def test_a_service_unit_starts_a_command_that_there_is(block: Block) -> None:
     unit.read_string(block.text)
     program, command, *arguments = shlex.split(unit["Service"]["ExecStart"])
     assert program.endswith("/.venv/bin/pnil")
-    group = typer.main.get_command(app)
-    group.commands[command].make_context(command, arguments)  # type: ignore[attr-defined] # typer's own kind of group
+    parser_of(BY_NAME[command]).parse_args(arguments)  # raises UsageError
 
 
 NODE = r"\w+(?:\(\[.+?\]\)|\[\(\".+?\"\)\]|\[\".+?\"\]|\[\w+\])?"

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 
 from projectnil.api.openapi import problem_kinds
 from projectnil.api.routes import OPERATIONS
-from projectnil.cli.main import app
+from projectnil.cli.commands import COMMANDS
+from projectnil.cli.parser import parser_of
 from projectnil.config import PREFIX, Settings
 from projectnil.domain.guest_errors import GuestError
 from tests.docs.markdown import DOCUMENTS, ROOT, anchors, blocks, links, name_of, prose, rows
@@ -158,13 +158,10 @@ def _events_of(event: ast.expr) -> list[str]:
 
 
 def test_every_command_has_its_place_in_a_document_with_all_its_options() -> None:
-    group = typer.main.get_command(app)
-    for name, command in group.commands.items():  # type: ignore[attr-defined] # typer's own kind of group
-        text = _about(name)
-        for parameter in command.params:
-            for option in parameter.opts:
-                if option.startswith("--"):
-                    assert f"`{option}`" in text or f"{option} " in text or f"{option}\n" in text, f"{name} {option}"
+    for command in COMMANDS:
+        text = _about(command.name)
+        for option in re.findall(r"--[\w-]+", parser_of(command).format_usage()):
+            assert f"`{option}`" in text or f"{option} " in text or f"{option}\n" in text, f"{command.name} {option}"
 
 
 def _about(command: str) -> str:

@@ -5,69 +5,19 @@ import os
 import re
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.support.functions import BROKEN, ECHO, FAIL, SPIN
+from tests.support.functions import BROKEN, ECHO, FAIL
 from tests.support.platform import PNIL, Platform, environment
-from tests.support.terminals import open_terminal
+from tests.support.pnil import Pnil, write
 
 CHATTY = 'export function handle(input: string): string { console.log("seen " + input); return input; }'
-
-
-class Pnil:
-    """`pnil` against the shared platform."""
-
-    def __init__(self, url: str) -> None:
-        self._environment = environment(url=url) | {"COLUMNS": "200"}
-
-    def __call__(self, *arguments: object, given: str | bytes = b"") -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [PNIL, *map(str, arguments)],
-            input=given.encode() if isinstance(given, str) else given,
-            capture_output=True,
-            env=self._environment,
-            timeout=120,
-            check=False,
-        )
-        return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
-
-    def json(self, *arguments: object) -> Any:
-        done = self(*arguments, "--json")
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
-
-    def on_a_terminal(self, *arguments: object) -> tuple[int, str]:
-        controller, terminal = open_terminal()
-        done = subprocess.Popen(
-            [PNIL, *map(str, arguments)], stdin=terminal, stdout=terminal, stderr=terminal, env=self._environment
-        )
-        os.close(terminal)
-        shown = b""
-        while chunk := _read(controller):
-            shown += chunk
-        os.close(controller)
-        return done.wait(), shown.decode()
-
-
-def _read(controller: int) -> bytes:
-    try:
-        return os.read(controller, 65536)
-    except OSError:  # the other end is closed
-        return b""
 
 
 @pytest.fixture
 def pnil(platform: Platform) -> Pnil:
     return Pnil(platform.url)
-
-
-def write(folder: Path, name: str, source: str) -> Path:
-    path = folder / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(source)
-    return path
 
 
 def test_deploying_creates_a_function_named_after_its_file_and_then_updates_it(pnil: Pnil, tmp_path: Path) -> None:
@@ -107,7 +57,7 @@ def test_deploying_need_not_wait(pnil: Pnil, tmp_path: Path) -> None:
     [
         (b"\xff\xfe", "latin.ts", "latin.ts is not UTF-8: invalid start byte at byte 0"),
         (b"", "empty.ts", "source: must not be empty (HTTP 400)"),
-        (b"x", "cobol.cbl", "is not known by its ending (assemblyscript for .ts); say it with --language"),
+        (b"x", "cobol.cbl", "unsupported file type .cbl; supported: .ts (assemblyscript); or use --language"),
         (None, "absent.ts", "No such file or directory"),
     ],
 )
@@ -182,8 +132,9 @@ def test_the_history_can_be_read(pnil: Pnil, tmp_path: Path) -> None:
     shown = pnil("execution", listed[0]["id"]).stdout
     assert 'seen {"n": 2}' in shown
     assert "COMPLETED" in shown
-    assert listed[1]["id"] in pnil("executions", "history", "--status", "COMPLETED").stdout
-    assert "history" in pnil("list", "--status", "READY").stdout
+    assert listed[1]["id"] in pnil("executions", "history", "--status", "COMPLETED", "--wide").stdout
+    assert listed[1]["id"][-8:] in pnil("executions", "history", "--status", "completed").stdout
+    assert "history" in pnil("list", "--status", "ready").stdout
     assert CHATTY in pnil("show", "history").stdout
 
 
@@ -197,27 +148,6 @@ def test_a_name_that_several_functions_have_asks_for_an_id(pnil: Pnil, tmp_path:
     twin = pnil.json("list")[0]["id"]
     updated = pnil.json("deploy", write(tmp_path, "other.ts", CHATTY), "--name", twin)
     assert (updated["id"], updated["name"], updated["revision"]) == (twin, "twin", 2)
-
-
-def test_deleting_asks_on_a_terminal_and_not_in_a_script(pnil: Pnil, tmp_path: Path) -> None:
-    pnil.json("deploy", write(tmp_path, "doomed.ts", ECHO))
-    assert pnil("delete", "doomed").returncode == 0
-    done = pnil("show", "doomed")
-    assert done.returncode == 1
-    assert "there is no function named 'doomed'" in done.stderr
-    pnil.json("deploy", tmp_path / "doomed.ts")
-    code, shown = pnil.on_a_terminal("delete", "doomed", "--yes")
-    assert code == 0
-    assert "deleted" in shown
-
-
-def test_a_terminal_gets_a_spinner_and_colours_and_a_script_does_not(pnil: Pnil, tmp_path: Path) -> None:
-    file = write(tmp_path, "colourful.ts", SPIN)
-    code, shown = pnil.on_a_terminal("deploy", file)
-    assert code == 0
-    assert "compiling" in shown
-    assert "\x1b[" in shown
-    assert "\x1b[" not in pnil("show", "colourful").stdout
 
 
 def test_health_shows_each_part(pnil: Pnil) -> None:
@@ -265,7 +195,7 @@ def test_an_address_that_is_none_is_an_error(url: str) -> None:
 def test_a_command_that_is_incomplete_is_a_usage_error(pnil: Pnil, command: str) -> None:
     done = pnil(command)
     assert done.returncode == 2
-    assert "Usage" in done.stderr
+    assert f"'pnil {command} --help'" in done.stderr or "'pnil help'" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -300,15 +230,3 @@ def test_odd_streams_and_locales_end_without_a_traceback(
     assert "Exception ignored" not in said
     if done.returncode:
         assert said.startswith("pnil: ")
-
-
-def test_a_narrow_terminal_cuts_a_line_at_its_end_and_a_pipe_never(pnil: Pnil, tmp_path: Path) -> None:
-    pnil.json("deploy", write(tmp_path, "narrow.ts", FAIL))
-    pnil("invoke", "narrow")
-    pnil._environment["COLUMNS"] = "90"
-    _, shown = pnil.on_a_terminal("executions", "narrow")
-    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown).splitlines()
-    assert re.fullmatch(r"ID +STATUS +STARTED +TOOK +ERROR", plain[0])
-    assert re.match(r"[0-9a-f-]{36}  FAILED  \S+ \S+  [0-9.]+ ms  abort: no", plain[1])
-    assert max(map(len, plain)) <= 90
-    assert "no luck today in function.ts(1:49)" in pnil("executions", "narrow").stdout

@@ -246,6 +246,21 @@ async def test_two_processes_make_the_same_partitions_at_once(pool: Pool) -> Non
     assert await pool.fetchval("SELECT count(*) FROM pg_inherits WHERE inhparent = 'executions'::regclass") >= 31
 
 
+async def test_a_short_id_is_looked_for_among_so_many_rows_and_then_among_the_next(pool: Pool) -> None:
+    function_id, node_id = await make_ready(pool), await make_node(pool)
+    rows = sorted((running(function_id) for _ in range(7)), key=lambda row: row.id, reverse=True)
+    await start(pool, node_id, *rows)
+    async with pool.acquire() as conn:
+        wanted = rows[5].id[-8:]
+        found, last = await executions.find_short(conn, wanted, before=None, among=3)
+        assert (found, last) == ([], rows[2].id)
+        found, last = await executions.find_short(conn, wanted, before=last, among=3)
+        assert ([each.id for each in found], last) == ([rows[5].id], rows[5].id)
+        assert await executions.find_short(conn, wanted, before=last, among=3) == ([], None)
+        found, last = await executions.find_short(conn, rows[6].id[-8:], before=None)
+        assert ([each.id for each in found], last) == ([rows[6].id], None)
+
+
 async def test_pages_go_back_in_time_and_filter_by_status(pool: Pool) -> None:
     function_id, node_id = await make_ready(pool), await make_node(pool)
     rows = [running(function_id) for _ in range(5)]

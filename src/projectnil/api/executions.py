@@ -9,10 +9,11 @@ from starlette.responses import Response
 
 from projectnil.api.bodies import read_body
 from projectnil.api.context import context_of
-from projectnil.api.paging import page_response, parse_page
-from projectnil.api.parsing import decode_body, input_object, path_id, query_choice
+from projectnil.api.paging import link_after, page_response, parse_page
+from projectnil.api.parsing import decode_body, input_object, path_id, query_choice, query_short_id
 from projectnil.api.rendering import json_response
 from projectnil.api.schemas import ExecuteBody, execution_details, execution_item, execution_result
+from projectnil.domain.errors import InvalidInput
 from projectnil.domain.executions import ExecutionStatus, ExecutionSummary
 from projectnil.domain.ids import ExecutionId, FunctionId
 from projectnil.flows import catalog
@@ -34,7 +35,20 @@ async def execute(request: Request) -> Response:
 
 
 async def index(request: Request) -> Response:
+    short_id = query_short_id(request)
+    if short_id is not None:
+        return await _with_short_id(request, short_id)
     return await _page(request, catalog.list_executions)
+
+
+async def _with_short_id(request: Request, short_id: str) -> Response:
+    if "status" in request.query_params:
+        raise InvalidInput("cannot be combined with status", "shortId")
+    page = parse_page(request)
+    before = ExecutionId(page.before) if page.before else None
+    found, last = await catalog.find_executions(context_of(request).pool, short_id, before=before)
+    headers = link_after(request, page, last) if last is not None else {}
+    return json_response([execution_item(each) for each in found[: page.limit]], headers=headers)
 
 
 async def index_of_function(request: Request) -> Response:

@@ -7,7 +7,7 @@ from starlette.responses import Response
 from projectnil.api.bodies import read_body
 from projectnil.api.context import ApiContext, context_of
 from projectnil.api.paging import page_response, parse_page
-from projectnil.api.parsing import decode_body, path_id, query_choice, query_text
+from projectnil.api.parsing import decode_body, path_id, query_choice, query_short_id, query_text
 from projectnil.api.rendering import json_response
 from projectnil.api.schemas import FunctionBody, function_created, function_details, function_item
 from projectnil.domain.functions import FunctionStatus, ModuleSha256, NewFunction, check_new_function
@@ -52,6 +52,7 @@ async def index(request: Request) -> Response:
         before=FunctionId(page.before) if page.before else None,
         name=query_text(request, "name"),
         status=query_choice(request, "status", FunctionStatus),
+        short_id=query_short_id(request),
         most=page.fetch,
     )
     return page_response(request, page, summaries, function_item)

@@ -59,9 +59,11 @@ def page_response(request: Request, page: Page, found: Sequence[Item], render: C
 
 def _next_link(request: Request, page: Page, items: Sequence[HasId]) -> dict[str, str]:
     """The `Link` header (RFC 8288) for the page after `items`, which were fetched with `page.fetch`; or none."""
-    if len(items) <= page.limit:
-        return {}
-    last = items[page.limit - 1].id
+    return link_after(request, page, items[page.limit - 1].id) if len(items) > page.limit else {}
+
+
+def link_after(request: Request, page: Page, last: str) -> dict[str, str]:
+    """The `Link` header (RFC 8288) for the page that goes on after the id `last`."""
     kept: dict[str, Any] = {name: value for name, value in request.query_params.items() if name != "cursor"}
     query = urlencode({**kept, "limit": page.limit, "cursor": encode_cursor(last)})
     return {"Link": f'<{request.url.path}?{query}>; rel="next"'}

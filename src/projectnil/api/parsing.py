@@ -20,6 +20,7 @@ Choice = TypeVar("Choice", bound=StrEnum)
 # msgspec's messages: "Expected `str`, got `int` - at `$.name`" and "Object missing required field `name`".
 _AT_FIELD = re.compile(r"(?P<problem>.*) - at `\$\.?(?P<field>[^`]*)`$")
 _MISSING_FIELD = re.compile(r"Object missing required field `(?P<field>[^`]+)`$")
+_SHORT_ID = re.compile(r"[0-9a-fA-F]{8}")
 _NOTHING = msgspec.Raw()
 # Reading more than this is done beside the event loop, which others wait for.
 _LARGE_BYTES = 64 * 1024
@@ -77,6 +78,14 @@ def query_text(request: Request, name: str) -> str | None:
     if text is not None and "\0" in text:
         raise InvalidInput("must not contain the NUL character (U+0000)", name)
     return text
+
+
+def query_short_id(request: Request) -> str | None:
+    """`shortId`: the last 8 digits of an id."""
+    text = request.query_params.get("shortId")
+    if text is not None and not _SHORT_ID.fullmatch(text):
+        raise InvalidInput(f"must be 8 hexadecimal digits, the last of an id; it is {text[:100]!r}", "shortId")
+    return text.lower() if text is not None else None
 
 
 def _uuid(text: str, field: str) -> str:

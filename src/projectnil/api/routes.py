@@ -71,6 +71,13 @@ _FUNCTION_ID = Parameter("id", "path", "the function's id", {"type": "string", "
 _EXECUTION_ID = Parameter(
     "id", "path", "the execution's id", {"type": "string", "format": "uuid"}, examples.EXECUTION_ID
 )
+_SHORT_ID = Parameter(
+    "shortId",
+    "query",
+    "only the one whose id ends in these digits",
+    {"type": "string", "pattern": "^[0-9a-fA-F]{8}$"},
+    examples.FUNCTION_ID[-8:],
+)
 _PAGING = (
     Parameter(
         "limit",
@@ -119,6 +126,7 @@ OPERATIONS: tuple[Operation, ...] = (
         parameters=(
             Parameter("name", "query", "only functions of exactly this name", {"type": "string"}, "add"),
             _status_filter([*FunctionStatus]),
+            _SHORT_ID,
             *_PAGING,
         ),
         answers={200: Body("a page", list[schemas.FunctionItem], [examples.FUNCTION_ITEM], headers=_NEXT)},
@@ -215,7 +223,7 @@ OPERATIONS: tuple[Operation, ...] = (
         tag="executions",
         summary="List all executions",
         description="Newest first, without input, output and logs.",
-        parameters=(_status_filter([*ExecutionStatus]), *_PAGING),
+        parameters=(_status_filter([*ExecutionStatus]), _SHORT_ID, *_PAGING),
         answers={200: Body("a page", list[schemas.ExecutionItem], [examples.EXECUTION_ITEM], headers=_NEXT)},
         errors=(errors.InvalidInput,),
     ),

@@ -1,102 +1,70 @@
 """The API as the command line sees it."""
 
-import json
-import os
-import ssl
+import re
 import time
-from collections.abc import Container
 from types import TracebackType
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
-import httpx
-import msgspec
-
-from projectnil.domain.ids import parse_id
-from projectnil.domain.json_text import UnstorableJson, check_json_text
+from projectnil.cli import exact_json
+from projectnil.cli.connection import TIMEOUT_S, Answer, Connection
+from projectnil.cli.failures import CommandFailed
+from projectnil.domain.text import visible_line
 
 Json = dict[str, Any]
 
-# An execution may take its whole limit and wait for its turn before.
-_TIMEOUT_S = 60.0
+SHORT_ID_DIGITS = 8
 _POLL_S = 0.1
-
-
-class CommandFailed(Exception):
-    """What the person at the terminal should read; the command exits with 1."""
-
-
-def _trusted(url: httpx.URL) -> ssl.SSLContext | bool:
-    """Whose certificates are believed: those of SSL_CERT_FILE, or of the public authorities."""
-    path = os.environ.get("SSL_CERT_FILE")
-    if url.scheme != "https" or not path:
-        return True
-    try:
-        return ssl.create_default_context(cafile=path)
-    except OSError as error:
-        raise CommandFailed(f"SSL_CERT_FILE: {path}: {error}") from None
+_is_id = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE).fullmatch
+_is_short_id = re.compile(rf"[0-9a-f]{{{SHORT_ID_DIGITS}}}", re.IGNORECASE).fullmatch
+_NEXT = re.compile(r'<([^>]+)>; rel="next"')
 
 
 class Client:
     """Talks to one projectnil over HTTP. Every failure becomes a CommandFailed that says what to do."""
 
-    def __init__(self, url: str) -> None:
-        try:
-            base = httpx.URL(url.rstrip("/"))
-            if "@" in url and not base.userinfo:
-                raise httpx.InvalidURL("its name and password end before the @")
-            # A password is for the one who asks for it, not for a screen.
-            self._url = str(base.copy_with(userinfo=b""))
-            # A proxy of the environment is not on the way to one's own machine.
-            own_machine = base.host in ("localhost", "::1") or base.host.startswith("127.")
-            self._http = httpx.Client(
-                base_url=base, timeout=_TIMEOUT_S, trust_env=not own_machine, verify=_trusted(base)
-            )
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol, ImportError) as error:
-            if "@" in url:
-                raise CommandFailed(
-                    "the URL cannot be read; in a password, write / as %2F, # as %23, ? as %3F, @ as %40 and : as %3A"
-                ) from None
-            raise CommandFailed(f"{url!r} is not a URL: {error}") from error
+    def __init__(self, url: str, timeout_s: float = TIMEOUT_S) -> None:
+        self._connection = Connection(url, timeout_s)
 
     def __enter__(self) -> "Client":
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        self._http.close()
+        self._connection.close()
 
     def get(self, path: str, **query: Any) -> Any:
-        return self._call("GET", path, params={name: value for name, value in query.items() if value is not None})
+        return self._read(self._send("GET", _with_query(path, query)))
 
     def find(self, name_or_id: str) -> str:
-        """The id of the function with this id or this name."""
-        if parse_id(name_or_id) is not None:
-            return name_or_id
-        function_id = self.find_named(name_or_id)
+        """The id of the function with this id, this name, or this short id."""
+        function_id = self._find(name_or_id)
         if function_id is None:
             raise CommandFailed(f"there is no function named {name_or_id!r}; 'pnil list' shows what there is")
         return function_id
 
-    def find_named(self, name: str) -> str | None:
-        """The id of the only function of this name; None when there is none."""
-        found = self.get("/functions", name=name, limit=2)
-        if len(found) > 1:
-            ids = ", ".join(function["id"] for function in found)
-            raise CommandFailed(f"more than one function is named {name!r}; use an id, such as {ids}")
-        return str(found[0]["id"]) if found else None
+    def find_execution(self, execution_id: str) -> str:
+        """The id of the execution with this id or this short id."""
+        if _is_id(execution_id):
+            return execution_id
+        if not _is_short_id(execution_id):
+            raise CommandFailed(f"{execution_id!r} is no id; 'pnil executions' shows them, whole with --wide")
+        found = self._find_short("/executions", execution_id)
+        if found is None:
+            raise CommandFailed(f"there is no execution whose id ends in {execution_id}")
+        return found
 
     def deploy(self, name: str, description: str | None, language: str, source: str) -> Json:
         """Create the function, or update the one of that name, or of that id; returns its details."""
         body: Json = {"name": name, "description": description, "language": language, "source": source}
-        function_id = name if parse_id(name) is not None else self.find_named(name)
+        function_id = self._find(name)
         if function_id is None:
-            created = self._call("POST", "/functions", json=body)
+            created = self._call("POST", "/functions", body)
             return self.show(created["id"])
         current = self.show(function_id)
         body["name"] = current["name"]
         if description is None:
             body["description"] = current["description"]
-        updated: Json = self._call("PUT", f"/functions/{function_id}", json=body)
+        updated: Json = self._call("PUT", f"/functions/{function_id}", body)
         return updated
 
     def wait_compiled(self, function: Json, timeout_s: float) -> Json:
@@ -106,83 +74,96 @@ class Client:
             if time.monotonic() > deadline:
                 raise CommandFailed(
                     f"{function['name']} is still {function['status']} after {timeout_s:g} s; "
-                    f"GET {self._url}/health tells whether a compiler is running"
+                    f"GET {self._connection.url}/health tells whether a compiler is running"
                 )
             time.sleep(_POLL_S)
             function = self.show(function["id"])
         return function
 
     def show(self, function_id: str) -> Json:
-        details: Json = self.get(f"/functions/{quote(function_id)}")
+        details: Json = self.get(f"/functions/{function_id}")
         return details
 
     def health(self) -> Json:
         """Also of a platform that says it is down."""
-        found: Json = self._read(self._send("GET", "/health", fine=(200, 503)))
+        found: Json = self._read(self._send("GET", "/health", unless_failed=(503,)))
         return found
 
-    def execute(self, function_id: str, input_json: str) -> "Executed":
-        """input_json goes as it was typed, and the output comes as it was sent: numbers keep their digits."""
-        given = input_json.encode("utf-8", "surrogateescape")
+    def execute(self, function_id: str, input_json: str) -> Json:
+        """The input goes as it was typed."""
         try:
-            check_json_text(given)
-        except UnstorableJson as error:
+            exact_json.parse(input_json)
+        except ValueError as error:
             raise CommandFailed(f"the input is not valid JSON: {error}") from None
-        answer = self._send("POST", f"/functions/{quote(function_id)}/execute", content=b'{"input":%b}' % given)
-        return Executed(answer.content)
+        body = b'{"input":%b}' % input_json.encode()
+        result: Json = self._read(self._send("POST", f"/functions/{function_id}/execute", body))
+        return result
 
     def delete(self, function_id: str) -> None:
-        self._call("DELETE", f"/functions/{quote(function_id)}")
+        self._send("DELETE", f"/functions/{function_id}")
 
-    def _call(self, method: str, path: str, **arguments: Any) -> Any:
-        return self._read(self._send(method, path, **arguments))
+    def _find(self, name_or_id: str) -> str | None:
+        if _is_id(name_or_id):
+            return name_or_id
+        named = self.get("/functions", name=name_or_id, limit=2)
+        if len(named) > 1:
+            raise CommandFailed(f"more than one function is named {name_or_id!r}; use an id, such as {_ids(named)}")
+        if named:
+            return str(named[0]["id"])
+        return self._find_short("/functions", name_or_id) if _is_short_id(name_or_id) else None
 
-    def _read(self, response: httpx.Response) -> Any:
+    def _find_short(self, path: str, short_id: str) -> str | None:
+        """The id that ends so, of the newest items that have one. A page may be empty and not the last."""
+        target: str | None = _with_query(path, {"shortId": short_id.lower(), "limit": 5})
+        while target is not None:
+            answer = self._send("GET", target)
+            found = self._read(answer)
+            if len(found) > 1:
+                raise CommandFailed(f"more than one id ends in {short_id}; use a whole one: {_ids(found)}")
+            if found:
+                return str(found[0]["id"])
+            following = _NEXT.match(answer.link)
+            target = following[1] if following else None
+        return None
+
+    def _call(self, method: str, path: str, body: Json) -> Any:
+        return self._read(self._send(method, path, exact_json.write(body).encode()))
+
+    def _read(self, answer: Answer) -> Any:
         try:
-            return response.json() if response.content else None
+            return exact_json.parse(answer.body)
         except ValueError:
-            raise CommandFailed(f"what answers at {self._url} is not projectnil: {response.text[:200]!r}") from None
-
-    def _send(self, method: str, path: str, fine: Container[int] = range(200, 300), **arguments: Any) -> httpx.Response:
-        """fine: the statuses that are no failure."""
-        try:
-            response = self._http.request(method, path, **arguments)
-        except httpx.ConnectError:
             raise CommandFailed(
-                f"nothing answers at {self._url}; start it with 'pnil serve', or say where it is with --url"
+                f"what answers at {self._connection.url} is not projectnil: {_beginning(answer.body)!r}"
             ) from None
-        except httpx.TimeoutException:
-            raise CommandFailed(f"{self._url} did not answer within {_TIMEOUT_S:g} s") from None
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise CommandFailed(f"{self._url}: {error}") from None
-        if response.status_code not in fine:
-            raise CommandFailed(_problem(response))
-        return response
+
+    def _send(self, method: str, path: str, body: bytes | None = None, unless_failed: tuple[int, ...] = ()) -> Answer:
+        """unless_failed: statuses that are no failure here, besides those of success."""
+        answer = self._connection.request(method, path, body)
+        if not 200 <= answer.status < 300 and answer.status not in unless_failed:
+            raise CommandFailed(_problem(answer))
+        return answer
 
 
-class Executed:
-    """The answer to an execution. text: all of it, output: what the function returned; both as JSON to read."""
-
-    def __init__(self, answer: bytes) -> None:
-        try:
-            parts = msgspec.json.decode(answer, type=dict[str, msgspec.Raw])
-            self.id = msgspec.json.decode(parts["id"], type=str)
-            self.failed = msgspec.json.decode(parts["status"], type=str) == "FAILED"
-            self.error_message = msgspec.json.decode(parts["errorMessage"], type=str | None)
-            self.output = msgspec.json.format(bytes(parts["output"]), indent=2).decode()
-            self.text = msgspec.json.format(answer, indent=2).decode()
-        except (msgspec.MsgspecError, KeyError) as error:
-            raise CommandFailed(f"the answer to the execution cannot be read: {error}") from None
+def _with_query(path: str, query: Json) -> str:
+    given = {name: value for name, value in query.items() if value is not None}
+    return f"{path}?{urlencode(given, quote_via=quote)}" if given else path
 
 
-def _problem(response: httpx.Response) -> str:
-    if response.status_code == 401:
+def _ids(items: list[Json]) -> str:
+    return ", ".join(item["id"] for item in items)
+
+
+def _problem(answer: Answer) -> str:
+    if answer.status == 401:
         return (
             "a name and a password are asked for, or they are wrong: write them into the URL, https://name:password@..."
         )
     try:
-        problem = response.json()
-        return f"{problem['detail']} (HTTP {response.status_code})"
-    except (json.JSONDecodeError, KeyError, TypeError):
-        said = " ".join(response.text.split())[:100]
-        return f"what answers is not projectnil: HTTP {response.status_code}, {said}"
+        return f"{exact_json.parse(answer.body)['detail']} (HTTP {answer.status})"
+    except (ValueError, KeyError, TypeError):
+        return f"what answers is not projectnil: HTTP {answer.status}, {_beginning(answer.body)}"
+
+
+def _beginning(body: bytes) -> str:
+    return visible_line(" ".join(body.decode(errors="replace").split())[:100])

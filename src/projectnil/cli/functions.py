@@ -1,103 +1,92 @@
-"""The client commands."""
+"""The commands about functions."""
 
 import sys
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from projectnil.cli import output, streams
-from projectnil.cli.client import CommandFailed
-from projectnil.cli.options import AsJson, Url, client_of
+from projectnil.cli.client import SHORT_ID_DIGITS, Client
+from projectnil.cli.failures import CommandFailed
+from projectnil.cli.options import add_common, add_function, add_list_options, client_of, filled
+from projectnil.domain.text import visible_line
 
 Json = dict[str, Any]
 
-NameOrId = Annotated[str, typer.Argument(metavar="NAME|ID", help="a function's name, or its id")]
-
+STATUSES = ("PENDING", "COMPILING", "READY", "FAILED")
 _LANGUAGES = {".ts": "assemblyscript"}
 # A file of such a name is named after its folder.
 _GENERIC_NAMES = ("function", "index", "main")
+_COLUMNS = (
+    output.Column("ID", 9),
+    output.Column("NAME", 8, least=12),
+    output.Column("STATUS", 7),
+    output.Column("LANGUAGE", 1),
+    output.Column("REVISION", 2),
+    output.Column("UPDATED", 3),
+)
 
 
-def deploy(
-    file: Annotated[Path, typer.Argument(help="the source, in UTF-8")],
-    name: Annotated[str | None, typer.Option(help="default: the file's name; an id updates that function")] = None,
-    description: Annotated[str | None, typer.Option(help="kept as it is when left out")] = None,
-    language: Annotated[str | None, typer.Option(help="default: by the file's ending")] = None,
-    no_wait: Annotated[bool, typer.Option("--no-wait", help="do not wait for the compiler")] = False,
-    timeout_s: Annotated[float, typer.Option("--timeout", min=0, help="how long to wait, in seconds")] = 120.0,
-    url: Url = None,
-    as_json: AsJson = False,
-) -> None:
-    """Create a function from FILE, or update the one of that name, and wait until it is compiled."""
-    source = _read_source(file)
-    with client_of(url) as client, output.spinner("compiling"):
-        function = client.deploy(name or _name_of(file), description, language or _language_of(file), source)
-        if not no_wait:
-            function = client.wait_compiled(function, timeout_s)
-    if as_json:
+def deploy_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE|-", type=filled, help="the source, in UTF-8; - reads standard input")
+    parser.add_argument("--name", type=filled, help="default: the file's name; an id updates that function")
+    parser.add_argument("--description", help="kept as it is when left out")
+    parser.add_argument("--language", type=filled, help="default: by the file's ending")
+    parser.add_argument("--no-wait", action="store_true", help="do not wait for the compiler")
+    parser.add_argument(
+        "--timeout", type=float, default=120.0, metavar="SECONDS", help="how long to wait (default: %(default)g)"
+    )
+    add_common(parser)
+
+
+def deploy(options: Namespace) -> int:
+    name = options.name or _name_of(options.file)
+    language = options.language or _language_of(options.file)
+    source = _read_source(options.file)
+    with client_of(options) as client, output.progress("compiling"):
+        function = client.deploy(name, options.description, language, source)
+        if not options.no_wait:
+            function = client.wait_compiled(function, options.timeout)
+    if options.as_json:
         output.print_json(function)
     elif function["status"] == "FAILED":
         output.print_failure(function["compileError"])
     else:
         state = f"{output.status_text(function['status'])}, revision {function['revision']}"
-        output.out.print(f"{function['name']} is {state}  {function['id']}")
-    if function["status"] == "FAILED":
-        raise typer.Exit(1)
+        output.print_line(f"{visible_line(function['name'])} is {state}  {function['id']}")
+    return 1 if function["status"] == "FAILED" else 0
 
 
-def invoke(
-    function: NameOrId,
-    input_json: Annotated[
-        str, typer.Argument(metavar="[JSON|-]", help="the input, a JSON object; - reads standard input")
-    ] = "{}",
-    logs: Annotated[bool, typer.Option("--logs", help="show what the function logged, on standard error")] = False,
-    url: Url = None,
-    as_json: AsJson = False,
-) -> None:
-    """Run a function and print its output; exit with 1 if it fails."""
-    given = streams.read_input() if input_json == "-" else input_json
-    with client_of(url) as client:
-        result = client.execute(client.find(function), given.strip() or "{}")
-        recorded = client.get(f"/executions/{result.id}") if logs or result.failed else {}
-    output.print_logs(recorded.get("logs"))
-    if as_json:
-        output.print_text(result.text)
-    elif result.failed:
-        output.print_failure(result.error_message or "")
-    else:
-        output.print_text(result.output)
-    if result.failed:
-        raise typer.Exit(1)
+def list_functions_arguments(parser: ArgumentParser) -> None:
+    add_list_options(parser, STATUSES, limit=50)
+    add_common(parser)
 
 
-def list_functions(
-    status: Annotated[str | None, typer.Option(help="only these: PENDING, COMPILING, READY, FAILED")] = None,
-    limit: Annotated[int, typer.Option(help="how many at the most")] = 50,
-    url: Url = None,
-    as_json: AsJson = False,
-) -> None:
-    """List functions, the newest first."""
-    with client_of(url) as client:
-        functions = client.get("/functions", limit=limit, status=status)
-    if as_json:
+def list_functions(options: Namespace) -> int:
+    with client_of(options) as client:
+        functions = client.get("/functions", limit=options.limit, status=options.status)
+    if options.as_json:
         output.print_json(functions)
-        return
-    columns = ("ID", "NAME", "STATUS", "LANGUAGE", "REVISION", "UPDATED")
-    output.print_table(columns, [_function_row(function) for function in functions])
+    else:
+        output.print_table(_COLUMNS, [_row(function, options.wide) for function in functions], wide=options.wide)
+    return 0
 
 
-def show(function: NameOrId, url: Url = None, as_json: AsJson = False) -> None:
-    """Show a function: its state, its compiler's message, its source."""
-    with client_of(url) as client:
-        details = client.show(client.find(function))
-    if as_json:
+def show_arguments(parser: ArgumentParser) -> None:
+    add_function(parser)
+    add_common(parser)
+
+
+def show(options: Namespace) -> int:
+    with client_of(options) as client:
+        details = client.show(client.find(options.function))
+    if options.as_json:
         output.print_json(details)
-        return
+        return 0
     fields = {
         "id": details["id"],
-        "name": output.escape(details["name"]),
-        "description": output.escape(details["description"] or "-"),
+        "name": visible_line(details["name"]),
+        "description": visible_line(details["description"] or "-"),
         "language": details["language"],
         "status": output.status_text(details["status"]),
         "revision": details["revision"],
@@ -106,108 +95,86 @@ def show(function: NameOrId, url: Url = None, as_json: AsJson = False) -> None:
     }
     output.print_fields(fields)
     if details["compileError"]:
+        sys.stdout.flush()
         output.print_failure(details["compileError"])
-    output.print_source(details["source"])
+    output.print_text("\n" + details["source"])
+    return 0
 
 
-def executions(
-    function: Annotated[str | None, typer.Argument(metavar="[NAME|ID]", help="only this function's")] = None,
-    status: Annotated[str | None, typer.Option(help="only these: RUNNING, COMPLETED, FAILED")] = None,
-    limit: Annotated[int, typer.Option(help="how many at the most")] = 20,
-    url: Url = None,
-    as_json: AsJson = False,
-) -> None:
-    """List executions, the newest first."""
-    with client_of(url) as client:
-        path = "/executions" if function is None else f"/functions/{client.find(function)}/executions"
-        found = client.get(path, limit=limit, status=status)
-    if as_json:
-        output.print_json(found)
-        return
-    output.print_table(("ID", "STATUS", "STARTED", "TOOK", "ERROR"), [_execution_row(item) for item in found])
+def delete_arguments(parser: ArgumentParser) -> None:
+    add_function(parser)
+    add_yes(parser)
+    add_common(parser)
 
 
-def execution(
-    execution_id: Annotated[str, typer.Argument(metavar="ID")], url: Url = None, as_json: AsJson = False
-) -> None:
-    """Show an execution: its input, its output, what it logged."""
-    with client_of(url) as client:
-        details = client.get(f"/executions/{output.path_segment(execution_id)}")
-    if as_json:
-        output.print_json(details)
-        return
-    fields = {
-        "id": details["id"],
-        "function": details["functionId"],
-        "status": output.status_text(details["status"]),
-        "started": output.when(details["startedAt"]),
-        "took": output.duration(details),
-        "input": output.escape(output.compact(details["input"])),
-        "output": output.escape(output.compact(details["output"])),
-    }
-    output.print_fields(fields)
-    if details["errorMessage"]:
-        output.print_failure(details["errorMessage"])
-    if details["logs"]:
-        output.out.print("[bold]logs[/]")
-        output.out.print(output.escape(details["logs"].rstrip("\n")))
-
-
-def delete(
-    function: NameOrId,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask")] = False,
-    url: Url = None,
-    as_json: AsJson = False,
-) -> None:
-    """Delete a function and its executions."""
-    with client_of(url) as client:
-        function_id = client.find(function)
-        if sys.stdin.isatty() and not yes and not as_json:
-            typer.confirm(f"Delete {function} and all its executions?", abort=True)
+def delete(options: Namespace) -> int:
+    with client_of(options) as client:
+        function_id = client.find(options.function)
+        check_wanted(f"{_told(client, function_id)} and all its executions", options.yes)
         client.delete(function_id)
-    if as_json:
+    if options.as_json:
         output.print_json({"id": function_id})
     else:
-        output.out.print(f"deleted {function_id}")
+        output.print_line(f"deleted {function_id}")
+    return 0
 
 
-def _read_source(file: Path) -> str:
+def add_yes(parser: ArgumentParser) -> None:
+    """`--yes`"""
+    parser.add_argument("--yes", "-y", action="store_true", help="do not ask; needed where there is no terminal")
+
+
+def check_wanted(what: str, is_sure: bool) -> None:
+    """Ask before something is deleted. Raises CommandFailed unless it is wanted."""
+    if is_sure:
+        return
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise CommandFailed("nothing was deleted: there is no terminal to ask on, so --yes is needed")
+    if not output.confirmed(f"Delete {what}?"):
+        raise CommandFailed("nothing was deleted")
+
+
+def short(identifier: str) -> str:
+    """The end of an id, which every command takes for the whole. Its digits are random."""
+    return identifier[-SHORT_ID_DIGITS:]
+
+
+def _told(client: Client, function_id: str) -> str:
+    return f"{visible_line(client.show(function_id)['name'])} ({short(function_id)})"
+
+
+def _read_source(file: str) -> str:
     try:
-        return file.read_text(encoding="utf-8")
+        return streams.read_input() if file == "-" else Path(file).read_text(encoding="utf-8")
     except OSError as error:
         raise CommandFailed(f"cannot read {file}: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise CommandFailed(f"{file} is not UTF-8: {error.reason} at byte {error.start}") from None
 
 
-def _name_of(file: Path) -> str:
-    return file.absolute().parent.name if file.stem in _GENERIC_NAMES else file.stem
+def _name_of(file: str) -> str:
+    if file == "-":
+        raise CommandFailed("a source from standard input has no name; give it one with --name")
+    path = Path(file)
+    return path.absolute().parent.name if path.stem in _GENERIC_NAMES else path.stem
 
 
-def _language_of(file: Path) -> str:
-    language = _LANGUAGES.get(file.suffix)
-    if language is None:
-        known = ", ".join(f"{name} for {suffix}" for suffix, name in _LANGUAGES.items())
-        raise CommandFailed(f"the language of {file} is not known by its ending ({known}); say it with --language")
-    return language
+def _language_of(file: str) -> str:
+    if file == "-":
+        return "assemblyscript"
+    suffix = Path(file).suffix
+    if suffix not in _LANGUAGES:
+        supported = ", ".join(f"{suffix} ({name})" for suffix, name in _LANGUAGES.items())
+        raise CommandFailed(f"unsupported file type {suffix or file}; supported: {supported}; or use --language")
+    return _LANGUAGES[suffix]
 
 
-def _function_row(function: Json) -> list[str]:
+def _row(function: Json, wide: bool) -> list[str]:
     return [
-        function["id"],
-        output.escape(function["name"]),
-        output.status_text(function["status"]),
+        function["id"] if wide else short(function["id"]),
+        function["name"],
+        function["status"],
         function["language"],
         str(function["revision"]),
         output.when(function["updatedAt"]),
-    ]
-
-
-def _execution_row(execution: Json) -> list[str]:
-    return [
-        execution["id"],
-        output.status_text(execution["status"]),
-        output.when(execution["startedAt"]),
-        output.duration(execution),
-        output.escape((execution["errorMessage"] or "").split("\n")[0]),
     ]

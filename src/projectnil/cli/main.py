@@ -1,80 +1,79 @@
-"""`pnil`"""
+"""`pnil`. What it imports here is all that its help takes; the rest is imported by the command that needs it."""
 
+import os
+import signal
 import sys
-from collections.abc import Callable
-from typing import Annotated
-
-import typer
 
 from projectnil import __version__
-from projectnil.cli import functions, health, output, platform, streams
-from projectnil.cli.client import CommandFailed
-from projectnil.domain.errors import PlatformError
+from projectnil.cli import commands, streams
+from projectnil.cli.failures import CommandFailed, UsageError
 
-app = typer.Typer(
-    name="pnil",
-    help="A self-hosted Function-as-a-Service: source in, WebAssembly inside, every run recorded in Postgres.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-    rich_markup_mode="rich",
-)
-
-PLATFORM: tuple[Callable[..., None], ...] = (
-    platform.serve,
-    platform.api,
-    platform.compiler,
-    platform.migrate,
-    platform.prune,
-    health.health,
-)
-FUNCTIONS: tuple[Callable[..., None], ...] = (
-    functions.deploy,
-    functions.invoke,
-    functions.show,
-    functions.executions,
-    functions.execution,
-    functions.delete,
-)
-for command in PLATFORM:
-    app.command(rich_help_panel="Platform")(command)
-app.command("list", rich_help_panel="Functions")(functions.list_functions)
-for command in FUNCTIONS:
-    app.command(rich_help_panel="Functions")(command)
-
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        print(f"projectnil {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def pnil(
-    _version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="print the version")
-    ] = False,
-) -> None:
-    """A self-hosted Function-as-a-Service: source in, WebAssembly inside, every run recorded in Postgres."""
+_COMPLETION_OPTIONS = ("--install-completion", "--show-completion")
+_USAGE = 2
+_INTERRUPTED = 130  # what a shell makes of SIGINT
 
 
 def run() -> None:
-    """The console script. A failure is one line on standard error, and exit code 1."""
+    """The console script. A failure is one line on standard error, and exit code 1; 2 for a mistyped command."""
+    # Ctrl-C ends a command at once and in silence, whatever it is at. Those that run the platform see to it themselves.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if "_ARGCOMPLETE" in os.environ:
+        from projectnil.cli.completion import complete  # noqa: PLC0415 # most commands do without it
+
+        complete()
     streams.prepare()
+    sys.exit(_exit_code(sys.argv[1:]))
+
+
+def _exit_code(arguments: list[str]) -> int:
     try:
-        app()
-    except (CommandFailed, PlatformError) as failure:
-        output.print_failure(f"pnil: {failure}")
+        code = _answer(arguments)
+        sys.stdout.flush()
+    except UsageError as mistake:
+        streams.tell(str(mistake))
+        return _USAGE
+    except CommandFailed as failure:
+        streams.tell(f"pnil: {failure}")
     except UnicodeEncodeError:
-        output.print_failure("pnil: an argument is not text in UTF-8")
+        streams.tell("pnil: an argument is not text in UTF-8")
     except BrokenPipeError:
         streams.give_up_output()
     except OSError as failure:
-        output.print_failure(f"pnil: {failure}")
+        streams.tell(f"pnil: {failure}")
         streams.give_up_output()
+    except KeyboardInterrupt:
+        return _INTERRUPTED
     else:
-        return
-    sys.exit(1)
+        return code
+    return 1
+
+
+def _answer(arguments: list[str]) -> int:
+    match arguments:
+        case [] | ["help" | "-h" | "--help"]:
+            print(commands.overview())
+            return 0 if arguments else _USAGE
+        case ["--version"]:
+            print(f"projectnil {__version__}")
+            return 0
+        case [option, *rest] if option.split("=")[0] in _COMPLETION_OPTIONS:
+            from projectnil.cli.completion import install_or_show  # noqa: PLC0415
+
+            return install_or_show(option, rest)
+        case ["help", name, *_]:
+            return _run_command(name, ["--help"])
+        case [name, *rest]:
+            return _run_command(name, rest)
+    raise AssertionError(arguments)
+
+
+def _run_command(name: str, arguments: list[str]) -> int:
+    command = commands.BY_NAME.get(name)
+    if command is None:
+        raise UsageError(f"pnil: {commands.unknown(name)}")
+    from projectnil.cli.parser import run_command  # noqa: PLC0415
+
+    return run_command(command, arguments)
 
 
 if __name__ == "__main__":

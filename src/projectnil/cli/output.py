@@ -1,43 +1,57 @@
-"""Output for people on a terminal, and as JSON for scripts."""
+"""Output for people on a terminal, and as JSON for scripts.
 
-import json
+Whatever people see has its control characters made visible: names, logs and messages are other people's text.
+"""
+
+import os
+import shutil
 import sys
+import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
-from urllib.parse import quote
+from typing import Any, NamedTuple, TextIO
 
-from rich.console import Console
-from rich.markup import escape
-from rich.syntax import Syntax
-from rich.text import Text
-
-__all__ = ["escape"]  # markup must not be read out of what users wrote
+from projectnil.cli import exact_json
+from projectnil.domain.text import visible, visible_line
 
 Json = dict[str, Any]
 
-out = Console(highlight=False, soft_wrap=True)
-if not out.is_terminal:
-    # A line of a table stays one line, whatever reads it.
-    out.width = 10_000
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+# Select Graphic Rendition (ECMA-48, 8.3.117).
+_STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
+_STATUS_STYLES = {"READY": "green", "COMPLETED": "green", "UP": "green", "FAILED": "red", "DOWN": "red"}
+_ELLIPSIS = "…"
+_GAP = "  "
 
-_COLOURS = {"READY": "green", "COMPLETED": "green", "FAILED": "red", "RUNNING": "yellow"}
+
+class Column(NamedTuple):
+    """least: the width it may be cut to where a terminal is narrow, in cells; None: it is never cut.
+
+    worth: a narrow terminal goes without the columns of least worth.
+    """
+
+    title: str
+    worth: int
+    least: int | None = None
 
 
 def print_json(value: Any) -> None:
-    """For scripts: one JSON document on standard output."""
-    print_text(json.dumps(value, indent=2, ensure_ascii=False))
+    """For scripts: one JSON document on standard output, its numbers as they came."""
+    sys.stdout.write(exact_json.write(value, indent=2, for_terminal=sys.stdout.isatty()) + "\n")
 
 
-def print_text(text: str) -> None:
-    """Text that is not to be coloured, wrapped or read as markup."""
+def print_line(text: str) -> None:
+    """A line on standard output, which may be styled."""
     sys.stdout.write(text + "\n")
 
 
+def styled(text: str, style: str, stream: TextIO | None = None) -> str:
+    """Text of one line in a colour, or bold or dim, where `stream` (by default standard output) shows that."""
+    return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if _shows_colours(stream or sys.stdout) else text
+
+
 def status_text(status: str) -> str:
-    return f"[{_COLOURS.get(status, 'yellow')}]{status}[/]"
+    return styled(visible_line(status), _STATUS_STYLES.get(status, "yellow"))
 
 
 def when(timestamp: str | None) -> str:
@@ -48,64 +62,132 @@ def when(timestamp: str | None) -> str:
 
 
 def duration(execution: Json) -> str:
-    """How long an execution took, in milliseconds."""
+    """How long an execution took."""
     begin, end = execution["startedAt"] or execution["createdAt"], execution["completedAt"]
     if end is None:
         return "-"
     seconds = (datetime.fromisoformat(end) - datetime.fromisoformat(begin)).total_seconds()
-    return f"{seconds * 1000:.1f} ms"
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1000:.1f} ms"
 
 
 def compact(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    """JSON on one line."""
+    return visible_line(exact_json.write(value))
 
 
-def path_segment(text: str) -> str:
-    return quote(text, safe="")
+def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, wide: bool) -> None:
+    """Rows that line up, one line each. On a terminal, unless it is to be wide, they are fitted to its width."""
+    rows = [[visible_line(cell) for cell in row] for row in rows]
+    widths = [max(cells(cell) for cell in column) for column in zip([c.title for c in columns], *rows, strict=True)]
+    if sys.stdout.isatty() and not wide:
+        _fit(columns, widths, shutil.get_terminal_size().columns)
+    for number, row in enumerate([[column.title for column in columns], *rows]):
+        parts = [_padded(cell, width) for cell, width in zip(row, widths, strict=True) if width]
+        line = _GAP.join(parts).rstrip()
+        print_line(styled(line, "bold") if number == 0 else _coloured(line, row))
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Columns that line up, one line a row; a narrow terminal cuts the line at its end, where the last column is."""
-    table = [[Text(column, style="bold") for column in columns]]
-    table += [[Text.from_markup(cell) for cell in row] for row in rows]
-    widths = [max(row[number].cell_len for row in table) for number in range(len(columns) - 1)]
-    for row in table:
-        line = Text()
-        for cell, width in zip(row, [*widths, 0], strict=True):
-            cell.pad_right(max(width - cell.cell_len, 0) + 2 if width else 0)
-            line.append_text(cell)
-        line.rstrip()
-        out.print(line, no_wrap=True, overflow="ellipsis", crop=True, soft_wrap=False)
+def _fit(columns: Sequence[Column], widths: list[int], available: int) -> None:
+    """Make `widths` fit: what can be cut is cut, and where that is not enough, columns of least worth get 0."""
+
+    def excess() -> int:
+        shown = [width for width in widths if width]
+        return sum(shown) + len(_GAP) * (len(shown) - 1) - available
+
+    def slack() -> int:
+        return sum(max(width - column.least, 0) for column, width in zip(columns, widths, strict=True) if column.least)
+
+    for number in sorted(range(len(columns)), key=lambda at: columns[at].worth):
+        if excess() <= slack():
+            break
+        widths[number] = 0
+    for number in sorted(range(len(columns)), key=lambda at: columns[at].worth):
+        least = columns[number].least
+        if least is not None and widths[number] > least:
+            widths[number] -= max(min(excess(), widths[number] - least), 0)
+
+
+def _padded(cell: str, width: int) -> str:
+    missing = width - cells(cell)
+    if missing >= 0:
+        return cell + " " * missing
+    kept = cell
+    while cells(kept) >= width:
+        kept = kept[:-1]
+    return kept + _ELLIPSIS + " " * (width - cells(kept) - 1)
+
+
+def _coloured(line: str, row: Sequence[str]) -> str:
+    status = next((cell for cell in row if cell in _STATUS_STYLES), None)
+    return line.replace(f" {status}", f" {status_text(status)}", 1) if status else line
+
+
+def cells(text: str) -> int:
+    """How many cells of a terminal a text takes (Unicode Standard Annex #11)."""
+    if text.isascii():
+        return len(text)
+    return sum(map(_cells_of, text))
+
+
+def _cells_of(character: str) -> int:
+    if unicodedata.category(character) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
 def print_fields(fields: Json) -> None:
+    """Names and values, which must be of one line."""
     width = max(map(len, fields)) + 2
     for name, value in fields.items():
-        out.print(f"[bold]{name:<{width}}[/]{value}")
+        print_line(styled(f"{name:<{width}}", "bold") + str(value))
 
 
-def print_source(source: str) -> None:
-    out.print()
-    out.print(Syntax(source, "typescript", background_color="default") if out.is_terminal else escape(source))
+def print_text(text: str, style: str | None = None) -> None:
+    """Text of any number of lines that somebody else wrote."""
+    for line in visible(text).split("\n"):
+        print_line(styled(line, style) if style and line else line)
 
 
 def print_failure(message: str) -> None:
-    """Something the function or the compiler said, or a problem; never read as markup."""
-    err.print(f"[red]{escape(message)}[/]")
+    """Something the function or the compiler said, or a problem."""
+    _print_error(message, "red")
+
+
+def print_note(message: str) -> None:
+    _print_error(message, "yellow")
 
 
 def print_logs(logs: str | None) -> None:
     if logs:
-        err.print(escape(logs.rstrip("\n")), style="dim")
+        _print_error(logs.rstrip("\n"), "dim")
+
+
+def _print_error(message: str, style: str) -> None:
+    lines = [styled(line, style, sys.stderr) if line else "" for line in visible(message).split("\n")]
+    sys.stderr.write("\n".join(lines) + "\n")
 
 
 @contextmanager
-def spinner(text: str) -> Iterator[None]:
-    """Turns while the block runs, on a terminal; silent elsewhere."""
-    with err.status(text) if err.is_terminal else _nothing():
+def progress(text: str) -> Iterator[None]:
+    """Says what is being waited for, on a terminal, while the block runs; silent elsewhere."""
+    shown = _shows_colours(sys.stderr)
+    if shown:
+        sys.stderr.write(styled(f"{text} {_ELLIPSIS}", "dim", sys.stderr))
+        sys.stderr.flush()
+    try:
         yield
+    finally:
+        if shown:
+            sys.stderr.write("\r\x1b[K")  # Erase in Line (ECMA-48, 8.3.41)
+            sys.stderr.flush()
 
 
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield
+def confirmed(question: str) -> bool:
+    """Ask on the terminal. The end of input is a no."""
+    sys.stderr.write(visible(question) + " [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _shows_colours(stream: TextIO) -> bool:
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

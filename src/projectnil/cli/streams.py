@@ -3,23 +3,30 @@
 import os
 import sys
 from io import TextIOWrapper
-from pathlib import Path
 
-from projectnil.cli.client import CommandFailed
+from projectnil.cli.failures import CommandFailed
+from projectnil.domain.text import visible
 
 
 def prepare() -> None:
     """Speak UTF-8 in any locale; a stream that was closed reads as empty and takes everything."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 # open until the end
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123 # open until the end
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="replace")
 
 
+def tell(message: str) -> None:
+    """A problem, on standard error."""
+    is_terminal = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+    text = visible(message)
+    sys.stderr.write(f"\x1b[31m{text}\x1b[0m\n" if is_terminal else f"{text}\n")
+
+
 def give_up_output() -> None:
-    """Whoever read standard output is gone: what is still to be written at exit goes nowhere."""
+    """The reader of standard output is gone: what is still to be written at exit goes nowhere."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 

@@ -40,11 +40,17 @@ async def get_module(pool: Pool, function_id: FunctionId) -> Module:
 
 
 async def list_functions(
-    pool: Pool, *, before: FunctionId | None, name: str | None, status: FunctionStatus | None, most: int
+    pool: Pool,
+    *,
+    before: FunctionId | None,
+    name: str | None,
+    status: FunctionStatus | None,
+    short_id: str | None,
+    most: int,
 ) -> list[FunctionSummary]:
     """Newest first, older than the id `before`."""
     async with pool.acquire() as conn:
-        return await functions.list_page(conn, before=before, name=name, status=status, most=most)
+        return await functions.list_page(conn, before=before, name=name, status=status, short_id=short_id, most=most)
 
 
 async def get_execution(pool: Pool, execution_id: ExecutionId) -> Execution:
@@ -62,6 +68,14 @@ async def list_executions(
     """Newest first, of all functions."""
     async with pool.acquire() as conn:
         return await executions.list_page(conn, function_id=None, before=before, status=status, most=most)
+
+
+async def find_executions(
+    pool: Pool, short_id: str, *, before: ExecutionId | None
+) -> tuple[list[ExecutionSummary], ExecutionId | None]:
+    """Executions whose id ends so, among many older than the id `before`; and where to go on, if there are more."""
+    async with pool.acquire() as conn:
+        return await executions.find_short(conn, short_id, before=before)
 
 
 async def list_executions_of(

@@ -53,6 +53,14 @@ SELECT {_SUMMARY_COLUMNS} FROM executions
 WHERE function_id = $4 AND id < $1 AND ($2::execution_status IS NULL OR status = $2)
 ORDER BY executions.id DESC LIMIT $3
 """
+# No index has the last digits of ids, since every execution would pay for it: a request looks at so many rows.
+_SHORT_ID_ROWS = 100_000
+_END_OF_SEARCH = "SELECT id::text FROM executions WHERE id < $1 ORDER BY executions.id DESC OFFSET $2 LIMIT 1"
+_FIND_SHORT = f"""
+SELECT {_SUMMARY_COLUMNS} FROM executions
+WHERE id < $1 AND id >= $2 AND right(id::text, 8) = $3
+ORDER BY executions.id DESC
+"""
 _INTERRUPT = """
 UPDATE executions
 SET status = 'FAILED', error_message = $3, completed_at = statement_timestamp()
@@ -60,6 +68,7 @@ WHERE id >= $1 AND node_id = $2 AND status = 'RUNNING'
 RETURNING id::text, function_id::text
 """
 
+_FIRST_ID = "00000000-0000-0000-0000-000000000000"
 _LAST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 
 
@@ -142,6 +151,19 @@ async def list_page(
     else:
         rows = await conn.fetch(_LIST_OF_FUNCTION, *arguments, function_id)
     return [msgspec.convert(dict(row), ExecutionSummary) for row in rows]
+
+
+async def find_short(
+    conn: Connection, short_id: str, *, before: ExecutionId | None, among: int = _SHORT_ID_ROWS
+) -> tuple[list[ExecutionSummary], ExecutionId | None]:
+    """Executions whose id ends in the 8 digits of `short_id`, newest first, of the `among` before the id `before`.
+
+    Returns the last id that was looked at too, if there may be more.
+    """
+    newest = before or _LAST_ID
+    last: ExecutionId | None = await conn.fetchval(_END_OF_SEARCH, newest, among - 1)
+    rows = await conn.fetch(_FIND_SHORT, newest, last or _FIRST_ID, short_id)
+    return [msgspec.convert(dict(row), ExecutionSummary) for row in rows], last
 
 
 async def interrupt(

@@ -17,7 +17,8 @@ _LIST = f"""
 -- Newest first; ids sort by time.
 SELECT {_SUMMARY_COLUMNS} FROM functions
 WHERE ($1::uuid IS NULL OR id < $1) AND ($2::text IS NULL OR name = $2) AND ($3::function_status IS NULL OR status = $3)
-ORDER BY functions.id DESC LIMIT $4
+  AND ($4::text IS NULL OR right(id::text, 8) = $4)
+ORDER BY functions.id DESC LIMIT $5
 """
 _RENAME = f"""
 UPDATE functions SET name = $2, description = $3, updated_at = clock_timestamp() WHERE id = $1 RETURNING {_COLUMNS}
@@ -106,10 +107,11 @@ async def list_page(
     before: FunctionId | None,
     name: str | None,
     status: FunctionStatus | None,
+    short_id: str | None,
     most: int,
 ) -> list[FunctionSummary]:
-    """Up to `most` functions, newest first, older than the id `before`."""
-    rows = await conn.fetch(_LIST, before, name, status, most)
+    """Up to `most` functions, newest first, older than the id `before`. short_id: the last 8 digits of an id."""
+    rows = await conn.fetch(_LIST, before, name, status, short_id, most)
     return [msgspec.convert(dict(row), FunctionSummary) for row in rows]
 
 

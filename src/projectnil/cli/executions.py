@@ -1,0 +1,133 @@
+"""The commands about executions."""
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import Any
+
+from projectnil.cli import output, streams
+from projectnil.cli.failures import CommandFailed
+from projectnil.cli.functions import short
+from projectnil.cli.options import add_common, add_function, add_list_options, client_of, filled
+
+Json = dict[str, Any]
+
+STATUSES = ("RUNNING", "COMPLETED", "FAILED")
+_COLUMNS = (
+    output.Column("ID", 9),
+    output.Column("STATUS", 7),
+    output.Column("STARTED", 1),
+    output.Column("TOOK", 2),
+    output.Column("ERROR", 6, least=15),
+)
+
+
+def invoke_arguments(parser: ArgumentParser) -> None:
+    add_function(parser)
+    parser.add_argument(
+        "input_json",
+        metavar="JSON|@FILE|-",
+        nargs="?",
+        default="{}",
+        help="the input, a JSON object; @FILE reads a file, - standard input (default: %(default)s)",
+    )
+    parser.add_argument("--logs", action="store_true", help="show what the function logged, on standard error")
+    add_common(parser)
+
+
+def invoke(options: Namespace) -> int:
+    given = _read_given(options.input_json)
+    with client_of(options) as client:
+        result = client.execute(client.find(options.function), given)
+        has_failed = result["status"] == "FAILED"
+        recorded = client.get(f"/executions/{result['id']}") if options.logs or has_failed else {}
+    output.print_logs(recorded.get("logs"))
+    if options.as_json:
+        output.print_json(result)
+    elif has_failed:
+        output.print_failure(result["errorMessage"])
+    else:
+        output.print_json(result["output"])
+    return 1 if has_failed else 0
+
+
+def executions_arguments(parser: ArgumentParser) -> None:
+    add_function(parser, nargs="?")
+    add_list_options(parser, STATUSES, limit=20)
+    add_common(parser)
+
+
+def executions(options: Namespace) -> int:
+    with client_of(options) as client:
+        path = "/executions"
+        if options.function is not None:
+            path = f"/functions/{client.find(options.function)}/executions"
+        found = client.get(path, limit=options.limit, status=options.status)
+    if options.as_json:
+        output.print_json(found)
+    else:
+        output.print_table(_COLUMNS, [_row(item, options.wide) for item in found], wide=options.wide)
+    return 0
+
+
+def execution_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("execution_id", metavar="ID", type=filled, help="an execution's id, or the id's last 8 digits")
+    add_common(parser)
+
+
+def execution(options: Namespace) -> int:
+    with client_of(options) as client:
+        details = client.get(f"/executions/{client.find_execution(options.execution_id)}")
+    if options.as_json:
+        output.print_json(details)
+    else:
+        _print_execution(details)
+    return 0
+
+
+def _print_execution(details: Json) -> None:
+    fields = {
+        "id": details["id"],
+        "function": details["functionId"],
+        "status": output.status_text(details["status"]),
+        "started": output.when(details["startedAt"]),
+        "took": output.duration(details),
+        "input": output.compact(details["input"]),
+        "output": output.compact(details["output"]),
+    }
+    output.print_fields(fields)
+    if details["errorMessage"]:
+        output.print_text(details["errorMessage"], "red")
+    if details["logs"]:
+        output.print_line(output.styled("logs", "bold"))
+        output.print_text(details["logs"].rstrip("\n"))
+
+
+def _read_given(given: str) -> str:
+    if given == "-":
+        what, text = "standard input", streams.read_input()
+    elif given.startswith("@"):
+        what, text = given[1:], _read_file(given[1:])
+    else:
+        what, text = "the input", given
+    if not text.strip():
+        raise CommandFailed(f"{what} is empty: an input is a JSON object, and {{}} when it is left out")
+    return text.strip()
+
+
+def _read_file(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise CommandFailed(f"cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise CommandFailed(f"{path} is not UTF-8: {error.reason} at byte {error.start}") from None
+
+
+def _row(execution: Json, wide: bool) -> list[str]:
+    return [
+        execution["id"] if wide else short(execution["id"]),
+        execution["status"],
+        output.when(execution["startedAt"]),
+        output.duration(execution),
+        (execution["errorMessage"] or "").split("\n")[0],
+    ]
