@@ -83,7 +83,7 @@ def test_an_api_killed_between_reading_and_applying_a_result_loses_nothing(crash
 
 
 def test_a_sandbox_killed_in_mid_guest_is_the_platforms_fault_and_is_replaced(crashing: Platform) -> None:
-    with crashing.client() as http, ThreadPoolExecutor() as threads:
+    with crashing.client() as http, database(crashing) as conn, ThreadPoolExecutor() as threads:
         spin, echo = ready(http, SPIN, "spin"), ready(http, ECHO, "echo")
         answer = threads.submit(lambda: http.post(f"/functions/{spin}/execute", json={}))
         eventually("a busy sandbox", lambda: http.get("/health").json()["sandbox"]["counts"]["busy"] == 1)
@@ -94,6 +94,14 @@ def test_a_sandbox_killed_in_mid_guest_is_the_platforms_fault_and_is_replaced(cr
         recorded = http.get(f"/executions/{problem['executionId']}").json()
         assert recorded["status"] == "FAILED"
         assert recorded["errorMessage"].startswith("interrupted: ")
+        answer = threads.submit(lambda: http.post(f"/functions/{spin}/execute", json={}))
+        eventually("a busy sandbox", lambda: http.get("/health").json()["sandbox"]["counts"]["busy"] == 1)
+        # As after a crash of the database that came before the next flush of its log.
+        conn.execute("DELETE FROM executions WHERE status = 'RUNNING'")
+        assert kill(crashing, "projectnil.sandbox.fork_server") >= 1
+        problem = answer.result().json()
+        assert problem["detail"].endswith("; the database has no record of it")
+        assert "executionId" not in problem
         assert execute(http, echo, {"a": 1})["output"] == {"a": 1}
 
 

@@ -12,10 +12,10 @@ from projectnil.domain.errors import INTERRUPTED
 from projectnil.domain.executions import ExecutionStatus
 from projectnil.domain.ids import (
     ExecutionId,
+    ExecutionIds,
     FunctionId,
     NodeId,
     first_id_at,
-    new_execution_id,
     new_node_id,
 )
 from projectnil.flows import recovery, retention
@@ -48,7 +48,7 @@ async def start(pool: Pool, node_id: NodeId, *rows: NewExecution) -> list[dateti
 
 
 def running(function_id: FunctionId, revision: int = 1) -> NewExecution:
-    return NewExecution(new_execution_id(), function_id, revision, '{"a": 1}')
+    return NewExecution(ExecutionIds().new(), function_id, revision, '{"a": 1}')
 
 
 def completed(execution_id: ExecutionId, output: str = '{"b": 2}') -> FinishedExecution:

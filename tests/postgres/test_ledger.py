@@ -1,16 +1,19 @@
 """Whatever goes wrong with the writes of an execution, its row ends with the right outcome and never stays RUNNING."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 import pytest_asyncio
 
 from projectnil.bootstrap.connections import RECORD_CONNECTIONS
-from projectnil.domain.errors import INTERRUPTED, PlatformUnavailable
+from projectnil.domain.errors import INTERRUPTED, ExecutionInDoubt, PlatformUnavailable
 from projectnil.domain.executions import ExecutionStatus
-from projectnil.domain.ids import FunctionId, new_execution_id, new_node_id
+from projectnil.domain.ids import ExecutionIds, FunctionId, first_id_at, moment_of, new_node_id
 from projectnil.flows import ledger as ledger_module
 from projectnil.flows.ledger import Ledger
 from projectnil.flows.troubles import Troubles
@@ -48,7 +51,7 @@ async def function_id(pool: Pool) -> FunctionId:
 
 
 def running(function_id: FunctionId) -> NewExecution:
-    return NewExecution(new_execution_id(), function_id, 1, "{}")
+    return NewExecution(ExecutionIds().new(), function_id, 1, "{}")
 
 
 def completed(new: NewExecution) -> FinishedExecution:
@@ -95,7 +98,7 @@ async def test_an_outcome_that_a_full_disk_refuses_is_recorded_when_there_is_roo
     new = running(function_id)
     assert await ledger.begin(new) is not None
     await pool.execute(FULL_DISK)
-    with pytest.raises(PlatformUnavailable, match="could not be recorded yet"):
+    with pytest.raises(ExecutionInDoubt, match=r"could not be recorded yet.*unless the database has lost"):
         await ledger.finish(completed(new))
     assert await outcomes(pool) == [("RUNNING", None)]
     await pool.execute("DROP TRIGGER full_disk ON executions")
@@ -251,3 +254,31 @@ async def test_connections_that_are_kept_at_hand_go_back_one_by_one_as_they_fall
 
 def in_use(pool: Pool) -> int:
     return pool.get_size() - pool.get_idle_size()
+
+
+async def test_ids_carry_the_databases_time_whatever_this_machines_clock_says(
+    pool: Pool, upkeep_pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_ns = time.time_ns()
+    for ahead in (timedelta(hours=1), timedelta(hours=-1)):
+        set_to_ns = now_ns + int(ahead.total_seconds()) * 1_000_000_000
+        monkeypatch.setattr(time, "time_ns", lambda set_to_ns=set_to_ns: set_to_ns)
+        ledger = Ledger(pool, upkeep_pool, new_node_id(), lease_s=60, troubles=Troubles())
+        assert abs(moment_of(ledger.new_id()) - datetime.now(UTC)) > timedelta(minutes=30)
+        await ledger.renew_lease()
+        made = moment_of(ledger.new_id())
+        database_time = await pool.fetchval("SELECT clock_timestamp()")
+        assert database_time - timedelta(minutes=1) < made <= database_time
+
+
+async def test_what_other_nodes_are_told_to_look_at_begins_before_the_smallest_id_in_flight(
+    ledger: Ledger, pool: Pool, function_id: FunctionId
+) -> None:
+    # As after a clock that was set back: what began first has the larger id.
+    first, second = running(function_id), running(function_id)
+    first = msgspec.structs.replace(first, id=first_id_at(moment_of(second.id) + timedelta(hours=1)))
+    await ledger.begin(first)
+    await ledger.begin(second)
+    await ledger.renew_lease()
+    oldest = await pool.fetchval("SELECT oldest_execution_id::text FROM nodes")
+    assert oldest < second.id < first.id

@@ -1,24 +1,72 @@
 """Version 7 ids carry their time."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
 
-from projectnil.domain.ids import first_id_at, moment_of, new_execution_id, parse_id
+from projectnil.domain.ids import ExecutionIds, first_id_at, moment_of, parse_id
 
 
 def test_new_ids_are_of_version_7_and_of_now() -> None:
-    made = new_execution_id()
+    made = ExecutionIds().new()
     assert UUID(made).version == 7
     assert str(UUID(made)) == made
     assert abs((moment_of(made) - datetime.now(UTC)).total_seconds()) < 5
 
 
 def test_the_first_id_of_a_millisecond_is_not_above_any_id_made_in_it() -> None:
-    made = new_execution_id()
+    made = ExecutionIds().new()
     assert first_id_at(moment_of(made)) <= made
     assert moment_of(first_id_at(moment_of(made))) == moment_of(made)
+
+
+class Clock:
+    """A clock that is moved by hand, in ns."""
+
+    now_ns = 5_000_000_000
+
+    def __call__(self) -> int:
+        return self.now_ns
+
+
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
+SECOND_NS = 1_000_000_000
+
+
+def test_ids_are_never_ahead_of_the_databases_clock() -> None:
+    clock = Clock()
+    ids = ExecutionIds(clock)
+    # It said noon at some moment of this second: at its end it is noon at the least.
+    ids.learn(NOON, clock.now_ns - SECOND_NS, clock.now_ns)
+    assert moment_of(ids.new()) == NOON
+    clock.now_ns += 60 * SECOND_NS
+    assert moment_of(ids.new()) == NOON + timedelta(seconds=60)
+
+
+def test_a_quicker_answer_brings_ids_closer_to_it_and_a_slower_one_not_farther_away() -> None:
+    clock = Clock()
+    ids = ExecutionIds(clock)
+    ids.learn(NOON, clock.now_ns - SECOND_NS, clock.now_ns)
+    assert ids.learn(NOON + timedelta(milliseconds=900), clock.now_ns - SECOND_NS // 10, clock.now_ns) == 0
+    assert ids.learn(NOON, clock.now_ns - SECOND_NS, clock.now_ns) == 0
+    assert moment_of(ids.new()) == NOON + timedelta(milliseconds=900)
+
+
+def test_a_database_whose_clock_was_set_back_takes_ids_with_it() -> None:
+    clock = Clock()
+    ids = ExecutionIds(clock)
+    ids.learn(NOON, clock.now_ns, clock.now_ns)
+    assert ids.learn(NOON - timedelta(hours=1), clock.now_ns, clock.now_ns) == 3600 * SECOND_NS
+    assert moment_of(ids.new()) == NOON - timedelta(hours=1)
+
+
+def test_setting_this_machines_clock_changes_no_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = ExecutionIds()
+    before = moment_of(ids.new())
+    monkeypatch.setattr("time.time_ns", lambda: 0)
+    monkeypatch.setattr("time.time", lambda: 0.0)
+    assert timedelta(0) <= moment_of(ids.new()) - before < timedelta(minutes=1)
 
 
 @pytest.mark.parametrize(

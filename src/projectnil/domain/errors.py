@@ -86,12 +86,27 @@ class CompilerLost(PlatformError):
     """The compiler was ended from outside while it worked on a source, perhaps because of what the source needs."""
 
 
-class ExecutionInterrupted(PlatformError):
-    """The platform stopped, or lost a sandbox, before the guest finished."""
+class ExecutionInDoubt(PlatformUnavailable):
+    """A guest ended, and its outcome could not be recorded yet."""
 
-    def __init__(self, execution_id: str, message: str) -> None:
+    def __init__(self, execution_id: str) -> None:
         self.execution_id = execution_id
-        super().__init__(message)
+        super().__init__(
+            f"the outcome of execution {execution_id} could not be recorded yet; it will be once the database is back, "
+            "unless the database has lost the execution: then there is none of this id"
+        )
+
+
+class ExecutionInterrupted(PlatformError):
+    """The platform stopped, or lost a sandbox, before the guest finished.
+
+    execution_id: of its record; None where the database lost that.
+    """
+
+    def __init__(self, execution_id: str | None, message: str) -> None:
+        self.execution_id = execution_id
+        lost = "" if execution_id is not None else "; the database has no record of it"
+        super().__init__(f"{message}{lost}")
 
 
 INTERRUPTED = "interrupted: the platform stopped before it finished"

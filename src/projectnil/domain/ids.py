@@ -5,7 +5,9 @@ UUID takes a microsecond to become it.
 """
 
 import re
-from datetime import UTC, datetime
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import NewType
 from uuid import UUID
 
@@ -15,12 +17,45 @@ FunctionId = NewType("FunctionId", str)
 ExecutionId = NewType("ExecutionId", str)
 NodeId = NewType("NodeId", str)
 
+_EPOCH = datetime.fromtimestamp(0, UTC)
+_MICROSECOND = timedelta(microseconds=1)
 _is_id = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").fullmatch
 
 
-def new_execution_id() -> ExecutionId:
-    """A fresh id. Within a millisecond ids are not ordered by age."""
-    return ExecutionId(str(uuid7()))
+def _since_boot_ns() -> int:
+    # Unlike the monotonic clock, this one goes on while the machine sleeps.
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+
+class ExecutionIds:
+    """Makes the ids of executions, which carry the database's time as far as this process knows it.
+
+    Setting the clock of this machine, ahead or back, changes no id: time comes from a clock that cannot be set, and what
+    to add to it from the database. An id is never ahead of the database's clock.
+    """
+
+    def __init__(self, clock_ns: Callable[[], int] = _since_boot_ns) -> None:
+        """clock_ns: any clock that only goes forward. Until the first answer, the machine's own time has to do."""
+        self.clock_ns = clock_ns
+        self._ahead_ns = time.time_ns() - clock_ns()
+        self._has_learned = False
+
+    def new(self) -> ExecutionId:
+        """A fresh id. Within a millisecond ids are not ordered by age."""
+        return ExecutionId(str(uuid7(nanoseconds=self.clock_ns() + self._ahead_ns)))
+
+    def learn(self, database_time: datetime, asked_ns: int, answered_ns: int) -> int:
+        """The database said what time it was, at some moment between two of the clock.
+
+        Returns by how many ns ids have become smaller: the database's own clock was set back, or else 0.
+        """
+        database_ns = (database_time - _EPOCH) // _MICROSECOND * 1000
+        before = self._ahead_ns
+        least_ns, most_ns = database_ns - answered_ns, database_ns - asked_ns
+        is_closer = self._has_learned and least_ns < before <= most_ns
+        self._ahead_ns = before if is_closer else least_ns
+        self._has_learned = True
+        return max(before - self._ahead_ns, 0)
 
 
 def new_node_id() -> NodeId:

@@ -20,7 +20,7 @@ from projectnil.domain.errors import (
 from projectnil.domain.executions import Completed, ExecutionStatus, Failed
 from projectnil.domain.functions import FunctionStatus, ModuleSha256, module_sha256
 from projectnil.domain.guest_errors import GuestBrokeAbi, GuestOutputInvalid
-from projectnil.domain.ids import ExecutionId, FunctionId, new_execution_id
+from projectnil.domain.ids import ExecutionId, FunctionId
 from projectnil.flows import catalog
 from projectnil.flows.ledger import Ledger, failure
 from projectnil.postgres import functions
@@ -172,7 +172,7 @@ class Executor:
     async def _begin(
         self, function_id: FunctionId, runnable: Runnable, module: ModuleFile | GuestBrokeAbi, input_json: bytes
     ) -> _Started | None:
-        new = NewExecution(new_execution_id(), function_id, runnable.revision, input_json.decode())
+        new = NewExecution(self._ledger.new_id(), function_id, runnable.revision, input_json.decode())
         created_at = await self._ledger.begin(new)
         return None if created_at is None else _Started(new.id, function_id, created_at, module)
 
@@ -195,7 +195,11 @@ class Executor:
         )
         if isinstance(error, Overloaded):
             raise error
-        raise ExecutionInterrupted(started.id, message) from error
+        raise await self._interrupted(started, message) from error
+
+    async def _interrupted(self, started: _Started, message: str) -> ExecutionInterrupted:
+        """What to tell the caller, who may look for the record."""
+        return ExecutionInterrupted(started.id if await self._ledger.has_record_of(started.id) else None, message)
 
     async def _record(self, started: _Started, outcome: Outcome) -> Run:
         finished = _finished(started.id, outcome)
@@ -208,7 +212,7 @@ class Executor:
         if completed_at is None:
             await catalog.get_function(self._pool, started.function_id)  # it may have been deleted meanwhile
             # Another node found this one's lease lapsed, and said so.
-            raise ExecutionInterrupted(started.id, INTERRUPTED)
+            raise await self._interrupted(started, INTERRUPTED)
         _log_finished(started, finished)
         return Run(
             started.id,

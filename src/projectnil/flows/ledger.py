@@ -13,9 +13,9 @@ from datetime import datetime, timedelta
 import msgspec
 import structlog
 
-from projectnil.domain.errors import INTERRUPTED, InvalidInput, PlatformUnavailable
+from projectnil.domain.errors import INTERRUPTED, ExecutionInDoubt, InvalidInput, PlatformUnavailable
 from projectnil.domain.executions import ExecutionStatus
-from projectnil.domain.ids import ExecutionId, NodeId, first_id_at, moment_of, new_execution_id
+from projectnil.domain.ids import ExecutionId, ExecutionIds, NodeId, first_id_at, moment_of
 from projectnil.domain.text import storable
 from projectnil.flows.troubles import RECORDING, Troubles
 from projectnil.postgres import executions, nodes, partitions
@@ -54,6 +54,7 @@ class Ledger:
         self._node_id = node_id
         self._lease_s = lease_s
         self._troubles = troubles or Troubles()
+        self._ids = ExecutionIds()
         self._rows: Coalescer[NewExecution | FinishedExecution, datetime | None] = Coalescer(
             pool, self._record, _size_bytes
         )
@@ -61,6 +62,10 @@ class Ledger:
         self._in_flight: dict[ExecutionId, None] = {}
         self._doubts: dict[ExecutionId, _Doubt] = {}
         self._closing = False
+
+    def new_id(self) -> ExecutionId:
+        """A fresh id for an execution, by the database's clock."""
+        return self._ids.new()
 
     async def begin(self, new: NewExecution) -> datetime | None:
         """Record RUNNING; returns the creation time, or None when the function is no longer what `new` says.
@@ -82,7 +87,7 @@ class Ledger:
         """Record the outcome; returns when that was, or None when another outcome was recorded, or the row deleted.
 
         Raises one of ROW_ERRORS for an outcome that Postgres cannot hold: the execution is then still in flight.
-        Raises PlatformUnavailable when it could not be recorded for a while; it will be.
+        Raises ExecutionInDoubt when it could not be recorded for a while; it will be.
         """
         deadline = asyncio.get_running_loop().time() + _PATIENCE_S
         while True:
@@ -97,13 +102,17 @@ class Ledger:
                 self._troubles.failed(RECORDING, error)
                 if self._closing or asyncio.get_running_loop().time() > deadline:
                     self._doubt(finished)
-                    problem = "the outcome could not be recorded yet; it will be, once the database is back"
-                    raise PlatformUnavailable(problem) from error
+                    raise ExecutionInDoubt(finished.id) from error
                 log.warning("execution.record_delayed", executionId=finished.id, error=str(error))
                 await asyncio.sleep(_RETRY_S)
             else:
                 del self._in_flight[finished.id]
                 return completed_at
+
+    async def has_record_of(self, execution_id: ExecutionId) -> bool:
+        """Whether there is a row. One that is RUNNING can be lost when the database crashes."""
+        async with self._pool.acquire() as conn:
+            return await executions.get(conn, execution_id) is not None
 
     def abandon(self, execution_id: ExecutionId) -> None:
         """The execution ended in a way nobody foresaw: unless it has its outcome, it was interrupted."""
@@ -113,9 +122,18 @@ class Ledger:
     async def renew_lease(self) -> None:
         """Tell the other nodes that this one lives and how far back its executions go; then settle what is in doubt."""
         async with self._upkeep_pool.acquire() as conn:
-            await nodes.renew_api(conn, self._node_id, self._lease_s, self._oldest_id())
+            if await self._renew(conn) > _CLOCK_MARGIN / 2:
+                # The database's clock was set back: what begins from now on has smaller ids than were announced.
+                await self._renew(conn)
             for doubt in list(self._doubts.values()):
                 await self._settle(conn, doubt)
+
+    async def _renew(self, conn: Connection) -> timedelta:
+        """Returns by how much ids are smaller from now on."""
+        asked_ns = self._ids.clock_ns()
+        database_time = await nodes.renew_api(conn, self._node_id, self._lease_s, self._oldest_id())
+        set_back_ns = self._ids.learn(database_time, asked_ns, self._ids.clock_ns())
+        return timedelta(microseconds=set_back_ns / 1000)
 
     def close(self) -> None:
         """From now on nothing is tried twice: the platform stops."""
@@ -128,8 +146,8 @@ class Ledger:
                 await nodes.delete(conn, self._node_id)
 
     def _oldest_id(self) -> str:
-        oldest = min([*self._doubts, next(iter(self._in_flight), new_execution_id())])
-        # Within a millisecond ids are not ordered, and clocks are set back now and then.
+        oldest = min([*self._doubts, *self._in_flight, self._ids.new()])
+        # Within a millisecond ids are not ordered, and what is known of the database's clock is not exact.
         return first_id_at(moment_of(oldest) - _CLOCK_MARGIN)
 
     async def _record(

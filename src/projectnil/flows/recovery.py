@@ -1,11 +1,9 @@
 """Recovery: what a dead process left RUNNING becomes FAILED, on whichever node notices its lapsed lease."""
 
-from datetime import UTC, datetime, timedelta
-
 import structlog
 
 from projectnil.domain.errors import INTERRUPTED
-from projectnil.domain.ids import ExecutionId, FunctionId, NodeId, first_id_at
+from projectnil.domain.ids import ExecutionId, FunctionId, NodeId
 from projectnil.postgres import executions, nodes
 from projectnil.postgres.connections import Pool, transaction
 
@@ -13,7 +11,8 @@ log = structlog.get_logger()
 
 # A lapsed node is watched for this long, in case it was only asleep and starts an execution before it notices.
 _FORGET_AFTER_S = 60.0
-_OVERLAP = timedelta(seconds=30)
+# Its next execution may have an id from before it fell asleep.
+_OVERLAP_S = _FORGET_AFTER_S + 30.0
 
 
 async def recover(pool: Pool, node_id: NodeId) -> list[ExecutionId]:
@@ -30,7 +29,7 @@ async def recover(pool: Pool, node_id: NodeId) -> list[ExecutionId]:
             if node.forgotten:
                 await nodes.delete(conn, node.id)
             else:
-                await nodes.advance(conn, node.id, first_id_at(datetime.now(UTC) - _OVERLAP))
+                await nodes.advance(conn, node.id, _OVERLAP_S)
     for execution_id, function_id in interrupted:
         log.warning("execution.interrupted", executionId=execution_id, functionId=function_id, error=INTERRUPTED)
     return [execution_id for execution_id, _ in interrupted]

@@ -1,6 +1,6 @@
 """Partitions ahead of need, and whole partitions dropped when they are old."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import structlog
 
@@ -17,9 +17,8 @@ _ARCHIVED_AT_ONCE = 1000
 
 async def ensure_partitions(pool: Pool) -> int:
     """Make this week's partition and those of the next four; returns how many were missing."""
-    now = datetime.now(UTC)
     async with transaction(pool) as conn:
-        return await partitions.ensure(conn, now, now + _AHEAD)
+        return await partitions.ensure_ahead(conn, _AHEAD)
 
 
 async def prune_archives(pool: Pool, older_than: timedelta) -> int:

@@ -4,6 +4,8 @@ One lease a process, not one an execution: its renewal says which is the oldest 
 a dead process left behind is found by a short scan of ids and no index on a changing column.
 """
 
+from datetime import datetime
+
 import msgspec
 
 from projectnil.domain.ids import NodeId
@@ -14,6 +16,7 @@ INSERT INTO nodes (id, role, languages, lease_expires_at, oldest_execution_id)
 VALUES ($1, $2, $3::text[], clock_timestamp() + make_interval(secs => $4), $5)
 ON CONFLICT (id) DO UPDATE
 SET lease_expires_at = EXCLUDED.lease_expires_at, oldest_execution_id = EXCLUDED.oldest_execution_id
+RETURNING clock_timestamp()
 """
 _LOCK_LAPSED = """
 -- One node at a time notices a lapsed lease; the others skip it.
@@ -23,7 +26,12 @@ FROM nodes
 WHERE role = 'api' AND id <> $1 AND lease_expires_at < clock_timestamp()
 FOR UPDATE SKIP LOCKED
 """
-_ADVANCE = "UPDATE nodes SET oldest_execution_id = greatest(oldest_execution_id, $2) WHERE id = $1"
+_ADVANCE = """
+UPDATE nodes
+SET oldest_execution_id =
+    greatest(oldest_execution_id, execution_id_bound(clock_timestamp() - make_interval(secs => $2)))
+WHERE id = $1
+"""
 _DELETE = "DELETE FROM nodes WHERE id = $1"
 _DELETE_LAPSED_COMPILERS = "DELETE FROM nodes WHERE role = 'compiler' AND lease_expires_at < clock_timestamp()"
 _COMPILER_LANGUAGES = """
@@ -40,9 +48,10 @@ class LapsedNode(msgspec.Struct, frozen=True):
     forgotten: bool
 
 
-async def renew_api(conn: Connection, node_id: NodeId, lease_s: float, oldest_execution_id: str) -> None:
-    """Say that an api process lives for at least `lease_s` more."""
-    await conn.execute(_RENEW, node_id, "api", [], lease_s, oldest_execution_id)
+async def renew_api(conn: Connection, node_id: NodeId, lease_s: float, oldest_execution_id: str) -> datetime:
+    """Say that an api process lives for at least `lease_s` more; returns the database's time."""
+    now: datetime = await conn.fetchval(_RENEW, node_id, "api", [], lease_s, oldest_execution_id)
+    return now
 
 
 async def renew_compiler(conn: Connection, node_id: NodeId, lease_s: float, languages: list[str]) -> None:
@@ -55,9 +64,9 @@ async def lock_lapsed(conn: Connection, looker: NodeId, forget_after_s: float) -
     return [LapsedNode(*row) for row in await conn.fetch(_LOCK_LAPSED, looker, forget_after_s)]
 
 
-async def advance(conn: Connection, node_id: NodeId, oldest_execution_id: str) -> None:
-    """Shorten the next scan for a lapsed node: everything older was dealt with."""
-    await conn.execute(_ADVANCE, node_id, oldest_execution_id)
+async def advance(conn: Connection, node_id: NodeId, age_s: float) -> None:
+    """Shorten the next scan for a lapsed node: everything older than `age_s` was dealt with."""
+    await conn.execute(_ADVANCE, node_id, age_s)
 
 
 async def delete(conn: Connection, node_id: NodeId) -> None:
