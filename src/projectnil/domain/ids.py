@@ -30,8 +30,8 @@ def _since_boot_ns() -> int:
 class ExecutionIds:
     """Makes the ids of executions, which carry the database's time as far as this process knows it.
 
-    Setting the clock of this machine, ahead or back, changes no id: time comes from a clock that cannot be set, and what
-    to add to it from the database. An id is never ahead of the database's clock.
+    Setting the clock of this machine, ahead or back, changes no id. Time comes from a clock that cannot be set, and the
+    database tells what to add to it. An id is never ahead of the database's clock.
     """
 
     def __init__(self, clock_ns: Callable[[], int] = _since_boot_ns) -> None:
