@@ -19,7 +19,18 @@ FORGETS = "let count: i32 = 0; export function handle(input: string): string { c
 def test_an_execution_answers_with_its_output_and_is_recorded(http: httpx.Client) -> None:
     function_id = ready(http, ECHO)
     result = execute(http, function_id, {"a": [1, 2.5, None, "é"]})
-    assert set(result) == {"id", "functionId", "status", "output", "errorMessage", "createdAt", "completedAt"}
+    assert set(result) == {
+        "id",
+        "functionId",
+        "functionName",
+        "revision",
+        "status",
+        "output",
+        "errorMessage",
+        "createdAt",
+        "completedAt",
+        "durationMs",
+    }
     assert (result["status"], result["output"], result["errorMessage"]) == (
         "COMPLETED",
         {"a": [1, 2.5, None, "é"]},

@@ -48,7 +48,7 @@ async def start(pool: Pool, node_id: NodeId, *rows: NewExecution) -> list[dateti
 
 
 def running(function_id: FunctionId, revision: int = 1) -> NewExecution:
-    return NewExecution(ExecutionIds().new(), function_id, revision, '{"a": 1}')
+    return NewExecution(ExecutionIds().new(), function_id, revision, "f", False, '{"a": 1}')
 
 
 def completed(execution_id: ExecutionId, output: str = '{"b": 2}') -> FinishedExecution:
@@ -244,37 +244,3 @@ async def test_two_processes_make_the_same_partitions_at_once(pool: Pool) -> Non
 
     await asyncio.gather(*(ensure() for _ in range(6)))
     assert await pool.fetchval("SELECT count(*) FROM pg_inherits WHERE inhparent = 'executions'::regclass") >= 31
-
-
-async def test_a_short_id_is_looked_for_among_so_many_rows_and_then_among_the_next(pool: Pool) -> None:
-    function_id, node_id = await make_ready(pool), await make_node(pool)
-    rows = sorted((running(function_id) for _ in range(7)), key=lambda row: row.id, reverse=True)
-    await start(pool, node_id, *rows)
-    async with pool.acquire() as conn:
-        wanted = rows[5].id[-8:]
-        found, last = await executions.find_short(conn, wanted, before=None, among=3)
-        assert (found, last) == ([], rows[2].id)
-        found, last = await executions.find_short(conn, wanted, before=last, among=3)
-        assert ([each.id for each in found], last) == ([rows[5].id], rows[5].id)
-        assert await executions.find_short(conn, wanted, before=last, among=3) == ([], None)
-        found, last = await executions.find_short(conn, rows[6].id[-8:], before=None)
-        assert ([each.id for each in found], last) == ([rows[6].id], None)
-
-
-async def test_pages_go_back_in_time_and_filter_by_status(pool: Pool) -> None:
-    function_id, node_id = await make_ready(pool), await make_node(pool)
-    rows = [running(function_id) for _ in range(5)]
-    await start(pool, node_id, *rows)
-    async with pool.acquire() as conn:
-        await executions.record(conn, node_id, [completed(rows[0].id)])
-        everything = await executions.list_page(conn, function_id=None, before=None, status=None, most=10)
-        ids = [item.id for item in everything]
-        assert ids == sorted((row.id for row in rows), reverse=True)
-        page = await executions.list_page(conn, function_id=function_id, before=ids[1], status=None, most=2)
-        assert [item.id for item in page] == ids[2:4]
-        done = await executions.list_page(
-            conn, function_id=function_id, before=None, status=ExecutionStatus.COMPLETED, most=10
-        )
-        assert [item.id for item in done] == [rows[0].id]
-        runnable = await functions.get_runnable(conn, function_id)
-        assert runnable is not None

@@ -51,7 +51,7 @@ async def function_id(pool: Pool) -> FunctionId:
 
 
 def running(function_id: FunctionId) -> NewExecution:
-    return NewExecution(ExecutionIds().new(), function_id, 1, "{}")
+    return NewExecution(ExecutionIds().new(), function_id, 1, "f", False, "{}")
 
 
 def completed(new: NewExecution) -> FinishedExecution:

@@ -55,24 +55,36 @@ FUNCTION_UPDATED: dict[str, Any] = {
     "revision": 2,
     "updatedAt": "2026-11-21T09:45:00.000001Z",
 }
+FUNCTION_REGISTERED: dict[str, Any] = {
+    **FUNCTION_DETAILS,
+    "status": "PENDING",
+    "updatedAt": FUNCTION_DETAILS["createdAt"],
+}
+NAMED_FUNCTION_BODY: dict[str, Any] = {name: value for name, value in FUNCTION_BODY.items() if name != "name"}
 EXECUTE_BODY: dict[str, Any] = {"input": {"a": 2, "b": 3}}
 EXECUTION_RESULT: dict[str, Any] = {
     "id": EXECUTION_ID,
     "functionId": FUNCTION_ID,
+    "functionName": "add",
+    "revision": 1,
     "status": "COMPLETED",
     "output": {"sum": 5},
     "errorMessage": None,
     "createdAt": "2026-11-21T09:30:30.000111Z",
     "completedAt": "2026-11-21T09:30:30.001222Z",
+    "durationMs": 1.111,
 }
 EXECUTION_ITEM: dict[str, Any] = {
     "id": EXECUTION_ID,
     "functionId": FUNCTION_ID,
+    "functionName": "add",
+    "revision": 1,
     "status": "COMPLETED",
     "errorMessage": None,
     "createdAt": "2026-11-21T09:30:30.000111Z",
     "startedAt": "2026-11-21T09:30:30.000111Z",
     "completedAt": "2026-11-21T09:30:30.001222Z",
+    "durationMs": 1.111,
 }
 EXECUTION_DETAILS: dict[str, Any] = {
     **EXECUTION_ITEM,
@@ -104,6 +116,14 @@ PROBLEMS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "function-not-found": (f"there is no function {FUNCTION_ID}", {}),
     "execution-not-found": (f"there is no execution {EXECUTION_ID}", {}),
+    "function-name-shared": (
+        "2 functions are named 'add': use the id of one, or rename or delete the others",
+        {"functionIds": ["019aa5c9-3f7d-7a10-b2c4-5d6e7f809a1b", FUNCTION_ID]},
+    ),
+    "execution-running": (
+        f"execution {EXECUTION_ID} is still running; delete it once it has ended",
+        {"executionId": EXECUTION_ID},
+    ),
     "too-large": ("input may have at most 1 MiB (1,048,576 bytes); this one is 2,097,152 bytes", {}),
     "unsupported-language": (
         "language 'cobol' is not supported; supported: assemblyscript",

@@ -1,72 +1,106 @@
 """/functions/{id}/execute and /executions"""
 
-from collections.abc import Awaitable, Callable
-from functools import partial
-
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
 from projectnil.api.bodies import read_body
 from projectnil.api.context import context_of
-from projectnil.api.paging import link_after, page_response, parse_page
-from projectnil.api.parsing import decode_body, input_object, path_id, query_choice, query_short_id
+from projectnil.api.paging import Page, page_response, parse_page
+from projectnil.api.parsing import (
+    decode_body,
+    input_object,
+    path_id,
+    path_name,
+    query_choice,
+    query_id,
+    query_short_id,
+    query_text,
+    query_time,
+    refuse_body_without_input,
+)
 from projectnil.api.rendering import json_response
 from projectnil.api.schemas import ExecuteBody, execution_details, execution_item, execution_result
 from projectnil.domain.errors import InvalidInput
-from projectnil.domain.executions import ExecutionStatus, ExecutionSummary
+from projectnil.domain.executions import ExecutionFilter, ExecutionStatus
 from projectnil.domain.ids import ExecutionId, FunctionId
-from projectnil.flows import catalog
+from projectnil.flows import history
+from projectnil.postgres.history import Found
 
 _decoder = msgspec.json.Decoder(ExecuteBody)
 _AROUND_INPUT_BYTES = 64 * 1024
 
-ListExecutions = Callable[..., Awaitable[list[ExecutionSummary]]]
-
 
 async def execute(request: Request) -> Response:
-    context = context_of(request)
     function_id = FunctionId(path_id(request, "function"))
-    most_bytes = context.settings.input_bytes
+    given = await _input(request)
+    return json_response(execution_result(await context_of(request).executor.execute(function_id, given)))
+
+
+async def execute_named(request: Request) -> Response:
+    name = path_name(request)
+    given = await _input(request)
+    return json_response(execution_result(await context_of(request).executor.execute_named(name, given)))
+
+
+async def _input(request: Request) -> bytes:
+    most_bytes = context_of(request).settings.input_bytes
     body = await read_body(request, most_bytes + _AROUND_INPUT_BYTES)
-    decoded = decode_body(body, _decoder) if body.strip() else ExecuteBody()
-    run = await context.executor.execute(function_id, await input_object(decoded.input, most_bytes))
-    return json_response(execution_result(run))
+    if not body.strip():
+        return await input_object(ExecuteBody().input, most_bytes)
+    decoded = decode_body(body, _decoder)
+    refuse_body_without_input(body, decoded.input)
+    return await input_object(decoded.input, most_bytes)
 
 
 async def index(request: Request) -> Response:
-    short_id = query_short_id(request)
-    if short_id is not None:
-        return await _with_short_id(request, short_id)
-    return await _page(request, catalog.list_executions)
-
-
-async def _with_short_id(request: Request, short_id: str) -> Response:
-    if "status" in request.query_params:
-        raise InvalidInput("cannot be combined with status", "shortId")
     page = parse_page(request)
-    before = ExecutionId(page.before) if page.before else None
-    found, last = await catalog.find_executions(context_of(request).pool, short_id, before=before)
-    headers = link_after(request, page, last) if last is not None else {}
-    return json_response([execution_item(each) for each in found[: page.limit]], headers=headers)
+    wanted = _wanted(request, query_id(request, "function"), query_short_id(request))
+    found = await history.list_executions(context_of(request).pool, wanted, before=_before(page), most=page.fetch)
+    return _found_response(request, page, found)
 
 
 async def index_of_function(request: Request) -> Response:
     function_id = FunctionId(path_id(request, "function"))
-    return await _page(request, partial(catalog.list_executions_of, function_id=function_id))
-
-
-async def _page(request: Request, list_executions: ListExecutions) -> Response:
-    page = parse_page(request)
-    summaries = await list_executions(
-        context_of(request).pool,
-        before=ExecutionId(page.before) if page.before else None,
-        status=query_choice(request, "status", ExecutionStatus),
-        most=page.fetch,
+    page, wanted = parse_page(request), _wanted(request, function_id)
+    found = await history.list_executions_of(
+        context_of(request).pool, function_id, wanted, before=_before(page), most=page.fetch
     )
-    return page_response(request, page, summaries, execution_item)
+    return _found_response(request, page, found)
+
+
+def _wanted(request: Request, function_id: str | None, short_id: str | None = None) -> ExecutionFilter:
+    return ExecutionFilter(
+        function_id=FunctionId(function_id) if function_id is not None else None,
+        status=query_choice(request, "status", ExecutionStatus),
+        since=query_time(request, "since"),
+        until=query_time(request, "until"),
+        error=_error_part(request),
+        short_id=short_id,
+    )
+
+
+def _error_part(request: Request) -> str | None:
+    text = query_text(request, "error")
+    if text == "":
+        raise InvalidInput("must be a part of an error message, and it is empty", "error")
+    return text
+
+
+def _before(page: Page) -> ExecutionId | None:
+    return ExecutionId(page.before) if page.before else None
+
+
+def _found_response(request: Request, page: Page, found: Found) -> Response:
+    return page_response(request, page, found.executions, execution_item, looked_to=found.looked_to)
 
 
 async def show(request: Request) -> Response:
     execution_id = ExecutionId(path_id(request, "execution"))
-    return json_response(execution_details(await catalog.get_execution(context_of(request).pool, execution_id)))
+    return json_response(execution_details(await history.get_execution(context_of(request).pool, execution_id)))
+
+
+async def delete(request: Request) -> Response:
+    execution_id = ExecutionId(path_id(request, "execution"))
+    await history.delete_execution(context_of(request).pool, execution_id)
+    return Response(status_code=204)

@@ -7,14 +7,22 @@ from starlette.responses import Response
 from projectnil.api.bodies import read_body
 from projectnil.api.context import ApiContext, context_of
 from projectnil.api.paging import page_response, parse_page
-from projectnil.api.parsing import decode_body, path_id, query_choice, query_short_id, query_text
+from projectnil.api.parsing import decode_body, path_id, path_name, query_choice, query_short_id, query_text
 from projectnil.api.rendering import json_response
-from projectnil.api.schemas import FunctionBody, function_created, function_details, function_item
+from projectnil.api.schemas import (
+    FunctionBody,
+    NamedFunctionBody,
+    function_created,
+    function_details,
+    function_item,
+)
+from projectnil.domain.errors import InvalidInput
 from projectnil.domain.functions import FunctionStatus, ModuleSha256, NewFunction, check_new_function
 from projectnil.domain.ids import FunctionId
 from projectnil.flows import catalog, registration
 
 _decoder = msgspec.json.Decoder(FunctionBody)
+_named_decoder = msgspec.json.Decoder(NamedFunctionBody)
 
 # One byte of source is at most six of JSON text (`\u0041`); the other fields are small.
 _ESCAPED_BYTES = 6
@@ -42,6 +50,24 @@ async def update(request: Request) -> Response:
 
 async def delete(request: Request) -> Response:
     await registration.delete(context_of(request).pool, _function_id(request))
+    return Response(status_code=204)
+
+
+async def show_named(request: Request) -> Response:
+    function = await catalog.get_function_named(context_of(request).pool, path_name(request))
+    return json_response(function_details(function))
+
+
+async def put_named(request: Request) -> Response:
+    context = context_of(request)
+    new = await _new_named_function(request, context)
+    function, is_new = await registration.put(context.pool, new)
+    headers = {"Location": f"/functions/{function.id}"}
+    return json_response(function_details(function), status=201 if is_new else 200, headers=headers)
+
+
+async def delete_named(request: Request) -> Response:
+    await registration.delete_named(context_of(request).pool, path_name(request))
     return Response(status_code=204)
 
 
@@ -88,13 +114,27 @@ def _function_id(request: Request) -> FunctionId:
 
 
 async def _new_function(request: Request, context: ApiContext) -> NewFunction:
-    limits = context.limits
-    body = await read_body(request, limits.source_bytes * _ESCAPED_BYTES + _OTHER_FIELDS_BYTES)
-    decoded = decode_body(body, _decoder)
+    decoded = decode_body(await _read_body(request, context), _decoder)
+    return _checked(decoded.name, decoded, context)
+
+
+async def _new_named_function(request: Request, context: ApiContext) -> NewFunction:
+    name = path_name(request)
+    decoded = decode_body(await _read_body(request, context), _named_decoder)
+    if decoded.name is not None and decoded.name != name:
+        raise InvalidInput(f"must be the path's, {name[:300]!r}, or be left out; it is {decoded.name[:300]!r}", "name")
+    return _checked(name, decoded, context)
+
+
+async def _read_body(request: Request, context: ApiContext) -> bytes | bytearray:
+    return await read_body(request, context.limits.source_bytes * _ESCAPED_BYTES + _OTHER_FIELDS_BYTES)
+
+
+def _checked(name: str, body: FunctionBody | NamedFunctionBody, context: ApiContext) -> NewFunction:
     return check_new_function(
-        name=decoded.name,
-        description=decoded.description,
-        language=decoded.language,
-        source=decoded.source,
-        limits=limits,
+        name=name,
+        description=body.description,
+        language=body.language,
+        source=body.source,
+        limits=context.limits,
     )

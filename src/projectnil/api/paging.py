@@ -51,19 +51,27 @@ def parse_page(request: Request) -> Page:
     return Page(int(limit_text), _decode(cursor) if cursor is not None else None)
 
 
-def page_response(request: Request, page: Page, found: Sequence[Item], render: Callable[[Item], Any]) -> Response:
-    """The answer with the page's share of what was found with `page.fetch`, and the link to the next one."""
+def page_response(
+    request: Request,
+    page: Page,
+    found: Sequence[Item],
+    render: Callable[[Item], Any],
+    *,
+    looked_to: str | None = None,
+) -> Response:
+    """The answer with the page's share of what was found with `page.fetch`, and the link to the next one.
+
+    looked_to: the last id that a search looked at, when it ended there with fewer.
+    """
     items = [render(item) for item in found[: page.limit]]
-    return json_response(items, headers=_next_link(request, page, found))
+    last = found[page.limit - 1].id if len(found) > page.limit else looked_to
+    return json_response(items, headers=_next_link(request, page, last))
 
 
-def _next_link(request: Request, page: Page, items: Sequence[HasId]) -> dict[str, str]:
-    """The `Link` header (RFC 8288) for the page after `items`, which were fetched with `page.fetch`; or none."""
-    return link_after(request, page, items[page.limit - 1].id) if len(items) > page.limit else {}
-
-
-def link_after(request: Request, page: Page, last: str) -> dict[str, str]:
-    """The `Link` header (RFC 8288) for the page that goes on after the id `last`."""
+def _next_link(request: Request, page: Page, last: str | None) -> dict[str, str]:
+    """The `Link` header (RFC 8288) for the page after the id `last`; none without one."""
+    if last is None:
+        return {}
     kept: dict[str, Any] = {name: value for name, value in request.query_params.items() if name != "cursor"}
     query = urlencode({**kept, "limit": page.limit, "cursor": encode_cursor(last)})
     return {"Link": f'<{request.url.path}?{query}>; rel="next"'}

@@ -2,8 +2,10 @@
 
 import asyncio
 import re
+from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TypeVar
+from typing import Annotated, TypeVar
+from urllib.parse import unquote_to_bytes
 
 import msgspec
 from starlette.requests import Request
@@ -23,6 +25,9 @@ _MISSING_FIELD = re.compile(r"Object missing required field `(?P<field>[^`]+)`$"
 _SHORT_ID = re.compile(r"[0-9a-fA-F]{8}")
 _NOTHING = msgspec.Raw()
 # Reading more than this is done beside the event loop, which others wait for.
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_FIELDS_SHOWN = 5
+_Time = Annotated[datetime, msgspec.Meta(tz=True)]
 _LARGE_BYTES = 64 * 1024
 # How far to look for what is wrong with a text, in tokens of a microsecond each.
 _TOKENS_OF_SMALL, _TOKENS_OF_LARGE = 5_000, 100_000
@@ -36,6 +41,15 @@ def decode_body(body: bytes | bytearray, decoder: msgspec.json.Decoder[Shape]) -
         raise _invalid_field(str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidInput(f"the body is not valid JSON: {_why_malformed(body, error)}") from None
+
+
+def refuse_body_without_input(body: bytes | bytearray, raw: msgspec.Raw) -> None:
+    """A body that says something, and not in `input`: a misspelt name, or the input itself."""
+    fields = [] if bytes(raw) else list(_fields.decode(body))
+    if fields:
+        shown = ", ".join(repr(name[:100]) for name in fields[:_FIELDS_SHOWN])
+        more = f" and {len(fields) - _FIELDS_SHOWN} more" if len(fields) > _FIELDS_SHOWN else ""
+        raise InvalidInput(f'is missing, and the body has {shown}{more}: send {{"input": {{...}}}}', "input")
 
 
 async def input_object(raw: msgspec.Raw, most_bytes: int) -> bytes:
@@ -59,6 +73,35 @@ def path_id(request: Request, what: str) -> str:
     """The `id` of the path."""
     text: str = request.path_params["id"]
     return _uuid(text, f"{what} id")
+
+
+def path_name(request: Request) -> str:
+    """The name in the path, as it was before it was URL-encoded."""
+    try:
+        name = unquote_to_bytes(request.path_params["name"]).decode()
+    except UnicodeDecodeError:
+        raise InvalidInput("must be UTF-8, URL-encoded", "name") from None
+    if "\0" in name:
+        raise InvalidInput("must not contain the NUL character (U+0000)", "name")
+    return name
+
+
+def query_id(request: Request, name: str) -> str | None:
+    """A query parameter that must be an id."""
+    text = request.query_params.get(name)
+    return None if text is None else _uuid(text, name)
+
+
+def query_time(request: Request, name: str) -> datetime | None:
+    """A query parameter that must be a time of RFC 3339, with its offset; returned in UTC."""
+    text = request.query_params.get(name)
+    if text is None:
+        return None
+    try:
+        return msgspec.convert(text, _Time).astimezone(UTC)
+    except (msgspec.ValidationError, OverflowError):
+        wanted = "must be a time of RFC 3339, such as 2026-11-21T09:30:00Z (a + is written %2B)"
+        raise InvalidInput(f"{wanted}; it is {text[:100]!r}", name) from None
 
 
 def query_choice(request: Request, name: str, choices: type[Choice]) -> Choice | None:

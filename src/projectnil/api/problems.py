@@ -51,6 +51,7 @@ class Problem(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True):
     field: str | None = None
     supported: tuple[str, ...] | None = None
     execution_id: str | None = None
+    function_ids: tuple[str, ...] | None = None
 
 
 class Kind(msgspec.Struct, frozen=True):
@@ -67,6 +68,8 @@ KINDS: Mapping[type[Exception], Kind] = {
     errors.FunctionNotReady: Kind("function-not-ready", HTTPStatus.BAD_REQUEST, "The function is not ready"),
     errors.FunctionNotFound: Kind("function-not-found", HTTPStatus.NOT_FOUND, "No such function"),
     errors.ExecutionNotFound: Kind("execution-not-found", HTTPStatus.NOT_FOUND, "No such execution"),
+    errors.FunctionNameShared: Kind("function-name-shared", HTTPStatus.CONFLICT, "Several functions have the name"),
+    errors.ExecutionRunning: Kind("execution-running", HTTPStatus.CONFLICT, "The execution is still running"),
     errors.TooLarge: Kind("too-large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The request is too large"),
     errors.UnsupportedLanguage: Kind(
         "unsupported-language", HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The language is not supported"
@@ -189,4 +192,5 @@ def _problem(kind: Kind, detail: str, instance: str, identifier: str, error: Exc
         field=getattr(error, "field", None),
         supported=getattr(error, "supported", None),
         execution_id=getattr(error, "execution_id", None),
+        function_ids=getattr(error, "function_ids", None),
     )

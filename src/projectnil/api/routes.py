@@ -67,7 +67,11 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         return frozenset(parameter.name for parameter in self.parameters if parameter.place == "query")
 
 
-_FUNCTION_ID = Parameter("id", "path", "the function's id", {"type": "string", "format": "uuid"}, examples.FUNCTION_ID)
+_ID = {"type": "string", "format": "uuid"}
+_FUNCTION_ID = Parameter("id", "path", "the function's id", _ID, examples.FUNCTION_ID)
+_FUNCTION_NAME = Parameter(
+    "name", "path", "the function's name, URL-encoded: a slash in it is %2F", {"type": "string"}, "add"
+)
 _EXECUTION_ID = Parameter(
     "id", "path", "the execution's id", {"type": "string", "format": "uuid"}, examples.EXECUTION_ID
 )
@@ -94,7 +98,33 @@ def _status_filter(choices: Sequence[str]) -> Parameter:
     return Parameter("status", "query", "only these", {"type": "string", "enum": [*choices]})
 
 
+_MOMENT = {"type": "string", "format": "date-time"}
+_EXECUTION_FILTERS = (
+    _status_filter([*ExecutionStatus]),
+    Parameter("since", "query", "only those created at this time or later (RFC 3339)", _MOMENT),
+    Parameter("until", "query", "only those created before this time (RFC 3339)", _MOMENT),
+    Parameter(
+        "error",
+        "query",
+        "only those whose errorMessage contains this text, in the same case; a page may have fewer of them than "
+        "its limit, or none, and a Link all the same: the search goes on there",
+        {"type": "string", "minLength": 1},
+    ),
+)
+
 _NEW_FUNCTION_ERRORS: Errors = (errors.InvalidInput, errors.TooLarge, errors.UnsupportedLanguage)
+_LOCATION = {"Location": "the function's path"}
+_EXECUTE_BODY = Body(
+    "the input; an empty body, or one without fields, means `{}`", schemas.ExecuteBody, examples.EXECUTE_BODY
+)
+_EXECUTE_ERRORS: Errors = (
+    errors.InvalidInput,
+    errors.FunctionNotReady,
+    errors.FunctionNotFound,
+    errors.TooLarge,
+    errors.Overloaded,
+    errors.ExecutionInterrupted,
+)
 _FUNCTION_BODY = Body("the function", schemas.FunctionBody, examples.FUNCTION_BODY)
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -111,7 +141,7 @@ OPERATIONS: tuple[Operation, ...] = (
                 "stored, PENDING",
                 schemas.FunctionCreated,
                 examples.FUNCTION_CREATED,
-                headers={"Location": "the function's path"},
+                headers=_LOCATION,
             )
         },
         errors=_NEW_FUNCTION_ERRORS,
@@ -184,6 +214,58 @@ OPERATIONS: tuple[Operation, ...] = (
         errors=(errors.InvalidInput, errors.FunctionNotFound),
     ),
     Operation(
+        method="GET",
+        path="/functions/by-name/{name}",
+        handler=functions.show_named,
+        tag="functions",
+        summary="Show a function by its name",
+        description="As by its id, as long as no other function has the name.",
+        parameters=(_FUNCTION_NAME,),
+        answers={200: Body("the function", schemas.FunctionDetails, examples.FUNCTION_DETAILS)},
+        errors=(errors.InvalidInput, errors.FunctionNotFound, errors.FunctionNameShared),
+    ),
+    Operation(
+        method="PUT",
+        path="/functions/by-name/{name}",
+        handler=functions.put_named,
+        tag="functions",
+        summary="Create or update a function by its name",
+        description=(
+            "Updates the function of this name as PUT by its id does, or registers it if there is none. Of several "
+            "such requests at once, one registers it and the others update it."
+        ),
+        parameters=(_FUNCTION_NAME,),
+        takes=Body("the function; its name may be left out", schemas.NamedFunctionBody, examples.NAMED_FUNCTION_BODY),
+        answers={
+            200: Body("updated", schemas.FunctionDetails, examples.FUNCTION_UPDATED, headers=_LOCATION),
+            201: Body("registered, PENDING", schemas.FunctionDetails, examples.FUNCTION_REGISTERED, headers=_LOCATION),
+        },
+        errors=(*_NEW_FUNCTION_ERRORS, errors.FunctionNameShared, errors.Overloaded),
+    ),
+    Operation(
+        method="DELETE",
+        path="/functions/by-name/{name}",
+        handler=functions.delete_named,
+        tag="functions",
+        summary="Delete a function by its name",
+        description="Its executions are deleted with it.",
+        parameters=(_FUNCTION_NAME,),
+        answers={204: Body("deleted")},
+        errors=(errors.InvalidInput, errors.FunctionNotFound, errors.FunctionNameShared, errors.Overloaded),
+    ),
+    Operation(
+        method="POST",
+        path="/functions/by-name/{name}/execute",
+        handler=executions.execute_named,
+        tag="executions",
+        summary="Execute a function by its name",
+        description="As by its id, as long as no other function has the name.",
+        parameters=(_FUNCTION_NAME,),
+        takes=_EXECUTE_BODY,
+        answers={200: Body("the outcome", schemas.ExecutionResult, examples.EXECUTION_RESULT)},
+        errors=(*_EXECUTE_ERRORS, errors.FunctionNameShared),
+    ),
+    Operation(
         method="POST",
         path="/functions/{id}/execute",
         handler=executions.execute,
@@ -194,16 +276,9 @@ OPERATIONS: tuple[Operation, ...] = (
             "still a 200, with status FAILED and an errorMessage: the platform did its part."
         ),
         parameters=(_FUNCTION_ID,),
-        takes=Body("the input; absent means `{}`", schemas.ExecuteBody, examples.EXECUTE_BODY),
+        takes=_EXECUTE_BODY,
         answers={200: Body("the outcome", schemas.ExecutionResult, examples.EXECUTION_RESULT)},
-        errors=(
-            errors.InvalidInput,
-            errors.FunctionNotReady,
-            errors.FunctionNotFound,
-            errors.TooLarge,
-            errors.Overloaded,
-            errors.ExecutionInterrupted,
-        ),
+        errors=_EXECUTE_ERRORS,
     ),
     Operation(
         method="GET",
@@ -212,7 +287,7 @@ OPERATIONS: tuple[Operation, ...] = (
         tag="executions",
         summary="List a function's executions",
         description="Newest first, without input, output and logs.",
-        parameters=(_FUNCTION_ID, _status_filter([*ExecutionStatus]), *_PAGING),
+        parameters=(_FUNCTION_ID, *_EXECUTION_FILTERS, *_PAGING),
         answers={200: Body("a page", list[schemas.ExecutionItem], [examples.EXECUTION_ITEM], headers=_NEXT)},
         errors=(errors.InvalidInput, errors.FunctionNotFound),
     ),
@@ -223,7 +298,12 @@ OPERATIONS: tuple[Operation, ...] = (
         tag="executions",
         summary="List all executions",
         description="Newest first, without input, output and logs.",
-        parameters=(_status_filter([*ExecutionStatus]), _SHORT_ID, *_PAGING),
+        parameters=(
+            Parameter("function", "query", "only those of the function of this id", _ID),
+            _SHORT_ID,
+            *_EXECUTION_FILTERS,
+            *_PAGING,
+        ),
         answers={200: Body("a page", list[schemas.ExecutionItem], [examples.EXECUTION_ITEM], headers=_NEXT)},
         errors=(errors.InvalidInput,),
     ),
@@ -237,6 +317,17 @@ OPERATIONS: tuple[Operation, ...] = (
         parameters=(_EXECUTION_ID,),
         answers={200: Body("the execution", schemas.ExecutionDetails, examples.EXECUTION_DETAILS)},
         errors=(errors.InvalidInput, errors.ExecutionNotFound),
+    ),
+    Operation(
+        method="DELETE",
+        path="/executions/{id}",
+        handler=executions.delete,
+        tag="executions",
+        summary="Delete an execution",
+        description="Removes it from the history. One that is still RUNNING stays.",
+        parameters=(_EXECUTION_ID,),
+        answers={204: Body("deleted")},
+        errors=(errors.InvalidInput, errors.ExecutionNotFound, errors.ExecutionRunning),
     ),
     Operation(
         method="GET",
@@ -261,8 +352,11 @@ class Route(msgspec.Struct, frozen=True):
     operation: Operation | None = None
 
 
+_BY_NAME = "/functions/by-name/"
+
+
 class Routes:
-    """Finds a request's route. A path is fixed, or has `{id}` as its second part."""
+    """Finds a request's route. A path is fixed, or has `{id}` as its second part, or `by-name/{name}`."""
 
     def __init__(self, operations: Sequence[Operation], pages: Mapping[str, Handler]) -> None:
         self._by_path: dict[str, dict[str, Route]] = defaultdict(dict)
@@ -272,7 +366,7 @@ class Routes:
             self._add("GET", path, Route(handler))
 
     def find(self, scope: Scope) -> Route:
-        """The route of path and method; the id goes to `path_params`. Raises PathNotFound, MethodNotAllowed."""
+        """The route; the id or the name goes to `path_params`. Raises PathNotFound, MethodNotAllowed."""
         by_method = self._of_path(scope)
         route = by_method.get(scope["method"])
         if route is None:
@@ -287,12 +381,9 @@ class Routes:
         path: str = scope["path"]
         by_method = self._by_path.get(path)
         if by_method is None:
-            parts = path.split("/", 3)  # "", then the first, the second, and the rest
-            if len(parts) < 3 or not parts[2]:
-                raise PathNotFound
-            scope["path_params"] = {"id": parts[2]}
-            parts[2] = "{id}"
-            by_method = self._by_path.get("/".join(parts))
+            named = path.startswith(_BY_NAME)
+            template, scope["path_params"] = _template_of_name(scope) if named else _template_of_id(path)
+            by_method = self._by_path.get(template)
         if by_method is None:
             raise PathNotFound
         return by_method
@@ -321,3 +412,20 @@ def _unknown(operation: Operation) -> str:
     known = ", ".join(sorted(operation.query_names))
     has = f"it has {known}" if known else "it has none"
     return f"unknown query parameter of {operation.method} {operation.path}; {has}"
+
+
+def _template_of_id(path: str) -> tuple[str, dict[str, str]]:
+    parts = path.split("/", 3)  # "", then the first, the second, and the rest
+    if len(parts) < 3 or not parts[2]:
+        raise PathNotFound
+    identifier, parts[2] = parts[2], "{id}"
+    return "/".join(parts), {"id": identifier}
+
+
+def _template_of_name(scope: Scope) -> tuple[str, dict[str, str]]:
+    """The name stays URL-encoded: decoded, its slashes could not be told from those of the path."""
+    raw: bytes = scope["raw_path"]
+    name, *rest = raw.decode("latin-1").removeprefix(_BY_NAME).split("/", 1)
+    if not name:
+        raise PathNotFound
+    return "/".join([f"{_BY_NAME}{{name}}", *rest]), {"name": name}

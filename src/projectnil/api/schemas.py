@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from projectnil.domain.executions import Execution, ExecutionStatus, ExecutionSummary
+from projectnil.domain.executions import Execution, ExecutionStatus, ExecutionSummary, duration_ms
 from projectnil.domain.functions import Function, FunctionStatus, FunctionSummary
 from projectnil.domain.languages import Language
 from projectnil.flows.execution import Run
@@ -31,8 +31,26 @@ CompileError = Annotated[str | None, Meta(description="the compiler's own messag
 Revision = Annotated[int, Meta(description="counts changes of source or language, from 1")]
 
 
+ExecutedRevision = Annotated[
+    int | None, Meta(description="the function's revision that ran; null for one recorded before revisions were")
+]
+FunctionName = Annotated[str, Meta(description="the function's name")]
+DurationMs = Annotated[
+    float | None, Meta(description="from startedAt to completedAt, in milliseconds; null until then")
+]
+
+
 class _Body(msgspec.Struct, kw_only=True, rename="camel"):
     pass
+
+
+class NamedFunctionBody(_Body):
+    """What PUT by name takes. name: that of the path, if it is there at all. Unknown fields are ignored."""
+
+    language: LanguageName
+    source: Source
+    description: Description = None
+    name: str | None = None
 
 
 class FunctionBody(_Body):
@@ -88,15 +106,18 @@ class FunctionDetails(_Body):
 
 
 class ExecutionResult(_Body):
-    """The answer to POST /functions/{id}/execute."""
+    """The answer to an execution."""
 
     id: Id
     function_id: Id
+    function_name: FunctionName
+    revision: ExecutedRevision
     status: ExecutionStatus
     output: msgspec.Raw | None
     error_message: ErrorMessage
     created_at: Timestamp
     completed_at: Timestamp
+    duration_ms: DurationMs
 
 
 class ExecutionItem(_Body):
@@ -104,11 +125,14 @@ class ExecutionItem(_Body):
 
     id: Id
     function_id: Id
+    function_name: FunctionName
+    revision: ExecutedRevision
     status: ExecutionStatus
     error_message: ErrorMessage
     created_at: Timestamp
     started_at: Timestamp | None
     completed_at: Timestamp | None
+    duration_ms: DurationMs
 
 
 class ExecutionDetails(_Body):
@@ -116,6 +140,8 @@ class ExecutionDetails(_Body):
 
     id: Id
     function_id: Id
+    function_name: FunctionName
+    revision: ExecutedRevision
     status: ExecutionStatus
     input: msgspec.Raw | None
     output: msgspec.Raw | None
@@ -124,6 +150,7 @@ class ExecutionDetails(_Body):
     created_at: Timestamp
     started_at: Timestamp | None
     completed_at: Timestamp | None
+    duration_ms: DurationMs
 
 
 def function_created(function: Function) -> FunctionCreated:
@@ -142,11 +169,14 @@ def execution_result(run: Run) -> ExecutionResult:
     return ExecutionResult(
         id=run.id,
         function_id=run.function_id,
+        function_name=run.function_name,
+        revision=run.revision,
         status=run.status,
         output=msgspec.Raw(run.output) if run.output is not None else None,
         error_message=run.error_message,
         created_at=run.created_at,
         completed_at=run.completed_at,
+        duration_ms=duration_ms(run.created_at, run.completed_at),  # it starts when it is created
     )
 
 
@@ -158,6 +188,8 @@ def execution_details(execution: Execution) -> ExecutionDetails:
     return ExecutionDetails(
         id=execution.id,
         function_id=execution.function_id,
+        function_name=execution.function_name,
+        revision=execution.revision,
         status=execution.status,
         input=_raw(execution.input),
         output=_raw(execution.output),
@@ -166,6 +198,7 @@ def execution_details(execution: Execution) -> ExecutionDetails:
         created_at=execution.created_at,
         started_at=execution.started_at,
         completed_at=execution.completed_at,
+        duration_ms=execution.duration_ms,
     )
 
 

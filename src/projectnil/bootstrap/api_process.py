@@ -40,7 +40,7 @@ async def run_api(settings: Settings, database_url: str, listener: socket.socket
     Raises PlatformUnavailable when the database cannot be reached or has not this release's schema.
     """
     async with (
-        opened_pool(database_url, settings.database_connections) as pool,
+        opened_pool(database_url, settings.database_connections, plans_once=True) as pool,
         opened_pool(database_url, RECORD_CONNECTIONS, plans_once=True) as record_pool,
         opened_pool(database_url, UPKEEP_CONNECTIONS) as upkeep_pool,
     ):

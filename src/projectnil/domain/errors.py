@@ -50,10 +50,33 @@ class FunctionNotFound(PlatformError):
         super().__init__(f"there is no function {function_id}")
 
 
+class FunctionNameNotFound(FunctionNotFound):
+    def __init__(self, name: str) -> None:
+        super().__init__(f"named {name[:300]!r}")
+
+
+class FunctionNameShared(PlatformError):
+    """Several functions have the name, and none is meant more than another. function_ids: the newest first."""
+
+    def __init__(self, name: str, function_ids: Sequence[str], total: int) -> None:
+        self.name = name
+        self.function_ids = tuple(function_ids)
+        shown = "" if total == len(self.function_ids) else f"; functionIds has the newest {len(self.function_ids)}"
+        super().__init__(
+            f"{total} functions are named {name!r}: use the id of one, or rename or delete the others{shown}"
+        )
+
+
 class ExecutionNotFound(PlatformError):
     def __init__(self, execution_id: str) -> None:
         self.execution_id = execution_id
         super().__init__(f"there is no execution {execution_id}")
+
+
+class ExecutionRunning(PlatformError):
+    def __init__(self, execution_id: str) -> None:
+        self.execution_id = execution_id
+        super().__init__(f"execution {execution_id} is still running; delete it once it has ended")
 
 
 class FunctionNotReady(PlatformError):

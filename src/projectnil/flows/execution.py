@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-from collections import OrderedDict
 from datetime import datetime
 from typing import NoReturn, TypeAlias
 
@@ -12,17 +11,17 @@ import structlog
 from projectnil.domain.errors import (
     INTERRUPTED,
     ExecutionInterrupted,
-    FunctionNotFound,
     FunctionNotReady,
     Overloaded,
     PlatformUnavailable,
 )
 from projectnil.domain.executions import Completed, ExecutionStatus, Failed
-from projectnil.domain.functions import FunctionStatus, ModuleSha256, module_sha256
+from projectnil.domain.functions import ModuleSha256, module_sha256
 from projectnil.domain.guest_errors import GuestBrokeAbi, GuestOutputInvalid
 from projectnil.domain.ids import ExecutionId, FunctionId
 from projectnil.flows import catalog
 from projectnil.flows.ledger import Ledger, failure
+from projectnil.flows.targets import ById, ByName, Target, Targets
 from projectnil.postgres import functions
 from projectnil.postgres.connections import Pool
 from projectnil.postgres.errors import ROW_ERRORS
@@ -35,7 +34,6 @@ log = structlog.get_logger()
 
 Outcome: TypeAlias = Completed | Failed
 
-_CACHED_FUNCTIONS = 10_000
 _LOOKS_AT_A_CHANGING_FUNCTION = 5
 _STOP_PATIENCE_S = 1.0
 # Well before the message of a result reappears.
@@ -47,6 +45,8 @@ class Run(msgspec.Struct, frozen=True):
 
     id: ExecutionId
     function_id: FunctionId
+    function_name: str
+    revision: int
     status: ExecutionStatus
     output: bytes | None
     error_message: str | None
@@ -59,6 +59,8 @@ class _Started(msgspec.Struct, frozen=True):
 
     id: ExecutionId
     function_id: FunctionId
+    function_name: str
+    revision: int
     created_at: datetime
     module: ModuleFile | GuestBrokeAbi
 
@@ -74,7 +76,7 @@ class Executor:
         self._pool = pool
         self._sandbox = sandbox
         self._ledger = ledger
-        self._cache: OrderedDict[FunctionId, Runnable] = OrderedDict()
+        self._targets = Targets(pool)
         self._under_way = 0
         self._quiet = asyncio.Event()  # nothing is under way; looked at when stopping
         self._stopping = False
@@ -86,11 +88,18 @@ class Executor:
         Overloaded, PlatformUnavailable, ExecutionInterrupted when the platform is at fault. Cancelling it interrupts
         the execution.
         """
+        return await self._execute(ById(function_id), input_json)
+
+    async def execute_named(self, name: str, input_json: bytes) -> Run:
+        """As `execute`, of the only function of this name. Raises FunctionNameNotFound, FunctionNameShared as well."""
+        return await self._execute(ByName(name), input_json)
+
+    async def _execute(self, target: Target, input_json: bytes) -> Run:
         if self._stopping:
             raise Overloaded("the platform is stopping")
         self._under_way += 1
         try:
-            return await self._execute(function_id, input_json)
+            return await self._execute_target(target, input_json)
         finally:
             self._under_way -= 1
             if not self._under_way:
@@ -98,9 +107,10 @@ class Executor:
 
     async def prepare(self, function_id: FunctionId) -> None:
         """Translate a READY function's module ahead of its first execution."""
-        self._cache.pop(function_id, None)
+        target = ById(function_id)
+        self._targets.forget(target, function_id)
         with contextlib.suppress(_FunctionChanged):
-            await self._module(function_id, await self._runnable(function_id))
+            await self._module(*await self._targets.look(target))
 
     async def why_it_cannot_run(self, wasm: bytes) -> str | None:
         """What keeps a module from ever running here, in words; None when nothing does, or when it could not be told.
@@ -129,52 +139,50 @@ class Executor:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._quiet.wait(), _STOP_PATIENCE_S)
 
-    async def _execute(self, function_id: FunctionId, input_json: bytes) -> Run:
-        started = await self._start(function_id, input_json)
+    async def _execute_target(self, target: Target, input_json: bytes) -> Run:
+        started = await self._start(target, input_json)
         try:
-            log.info("execution.started", executionId=started.id, functionId=function_id)
+            log.info("execution.started", executionId=started.id, functionId=started.function_id)
             outcome = await self._run(started, input_json)
             return await self._record(started, outcome)
         finally:
             self._ledger.abandon(started.id)
 
-    async def _start(self, function_id: FunctionId, input_json: bytes) -> _Started:
+    async def _start(self, target: Target, input_json: bytes) -> _Started:
         """Record a RUNNING execution of what the function is right now."""
         for _ in range(_LOOKS_AT_A_CHANGING_FUNCTION):
-            runnable = await self._runnable(function_id)
+            function_id, runnable = await self._targets.look(target)
             try:
                 module = await self._module(function_id, runnable)
             except _FunctionChanged:
                 continue
+            new = _new_execution(self._ledger.new_id(), function_id, runnable, target, input_json)
             if isinstance(module, GuestBrokeAbi):  # it cannot run, so it needs no room
-                started = await self._begin(function_id, runnable, module, input_json)
+                started = await self._begin(new, module)
             else:
-                started = await self._begin_admitted(function_id, runnable, module, input_json)
+                started = await self._begin_admitted(new, module)
             if started is not None:
                 return started
-            # The function is no longer what the cache says, or this node was taken for dead.
-            self._cache.pop(function_id, None)
+            # The function is no longer what was remembered, or this node was taken for dead.
+            self._targets.forget(target, function_id)
             await self._ledger.renew_lease()
         raise Overloaded(f"function {function_id} is changing too fast to be run")
 
-    async def _begin_admitted(
-        self, function_id: FunctionId, runnable: Runnable, module: ModuleFile, input_json: bytes
-    ) -> _Started | None:
+    async def _begin_admitted(self, new: NewExecution, module: ModuleFile) -> _Started | None:
         await self._sandbox.admit()
         started = None
         try:
-            started = await self._begin(function_id, runnable, module, input_json)
+            started = await self._begin(new, module)
         finally:
             if started is None:
                 self._sandbox.withdraw()
         return started
 
-    async def _begin(
-        self, function_id: FunctionId, runnable: Runnable, module: ModuleFile | GuestBrokeAbi, input_json: bytes
-    ) -> _Started | None:
-        new = NewExecution(self._ledger.new_id(), function_id, runnable.revision, input_json.decode())
+    async def _begin(self, new: NewExecution, module: ModuleFile | GuestBrokeAbi) -> _Started | None:
         created_at = await self._ledger.begin(new)
-        return None if created_at is None else _Started(new.id, function_id, created_at, module)
+        if created_at is None:
+            return None
+        return _Started(new.id, new.function_id, new.function_name, new.revision, created_at, module)
 
     async def _run(self, started: _Started, input_json: bytes) -> Outcome:
         if isinstance(started.module, GuestBrokeAbi):
@@ -217,28 +225,14 @@ class Executor:
         return Run(
             started.id,
             started.function_id,
+            started.function_name,
+            started.revision,
             finished.status,
             outcome.output if isinstance(outcome, Completed) and finished.output is not None else None,
             finished.error_message,
             started.created_at,
             completed_at,
         )
-
-    async def _runnable(self, function_id: FunctionId) -> Runnable:
-        cached = self._cache.get(function_id)
-        if cached is not None:
-            self._cache.move_to_end(function_id)
-            return cached
-        async with self._pool.acquire() as conn:
-            runnable = await functions.get_runnable(conn, function_id)
-        if runnable is None:
-            raise FunctionNotFound(function_id)
-        if runnable.status is not FunctionStatus.READY:
-            raise FunctionNotReady(function_id, runnable.status.value)
-        self._cache[function_id] = runnable
-        if len(self._cache) > _CACHED_FUNCTIONS:
-            self._cache.popitem(last=False)
-        return runnable
 
     async def _module(self, function_id: FunctionId, runnable: Runnable) -> ModuleFile | GuestBrokeAbi:
         sha256 = runnable.sha256
@@ -254,9 +248,22 @@ class Executor:
         async with self._pool.acquire() as conn:
             module = await functions.get_module(conn, function_id)
         if module is None or module.sha256 != sha256:
-            self._cache.pop(function_id, None)
+            self._targets.forget(ById(function_id), function_id)
             raise _FunctionChanged
         return module.wasm
+
+
+def _new_execution(
+    execution_id: ExecutionId, function_id: FunctionId, runnable: Runnable, target: Target, input_json: bytes
+) -> NewExecution:
+    return NewExecution(
+        id=execution_id,
+        function_id=function_id,
+        revision=runnable.revision,
+        function_name=target.name if isinstance(target, ByName) else runnable.name,
+        by_name=isinstance(target, ByName),
+        input=input_json.decode(),
+    )
 
 
 def _finished(execution_id: ExecutionId, outcome: Outcome) -> FinishedExecution:

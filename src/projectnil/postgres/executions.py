@@ -5,22 +5,28 @@ from datetime import datetime
 
 import msgspec
 
-from projectnil.domain.executions import Execution, ExecutionStatus, ExecutionSummary
+from projectnil.domain.executions import Execution, ExecutionStatus
 from projectnil.domain.ids import ExecutionId, FunctionId, NodeId
 from projectnil.postgres.connections import Connection
+from projectnil.postgres.history import SUMMARY_COLUMNS
 
-_SUMMARY_COLUMNS = "id::text, function_id::text, status, error_message, created_at, started_at, completed_at"
-_COLUMNS = f"{_SUMMARY_COLUMNS}, input::text AS input, output::text AS output, logs"
+_COLUMNS = f"{SUMMARY_COLUMNS}, input::text AS input, output::text AS output, logs"
 
-# Each row only if its function is still what its caller saw (READY, same revision), and this node still counts. A
-# function that is being deleted is passed over, so that nobody waits for the end of it.
+# Each row only if its function is still what its caller saw (READY, same revision and name, the only one of that name
+# where it was called by it), and this node still counts. A function that is being deleted is passed over, so that
+# nobody waits for the end of it.
 _BEGIN = """
-INSERT INTO executions (id, function_id, node_id, status, input, created_at, started_at)
-SELECT new.id, new.function_id, $1, 'RUNNING', new.input::jsonb, statement_timestamp(), statement_timestamp()
-FROM unnest($2::uuid[], $3::uuid[], $4::integer[], $5::text[]) AS new (id, function_id, revision, input)
-JOIN (SELECT id, revision, status FROM functions WHERE id = ANY($3) FOR KEY SHARE SKIP LOCKED) AS function
-  ON function.id = new.function_id AND function.revision = new.revision AND function.status = 'READY'
+INSERT INTO executions (id, function_id, revision, node_id, status, input, created_at, started_at)
+SELECT new.id, new.function_id, new.revision, $1, 'RUNNING', new.input::jsonb,
+       statement_timestamp(), statement_timestamp()
+FROM unnest($2::uuid[], $3::uuid[], $4::integer[], $5::text[], $6::boolean[], $7::text[])
+    AS new (id, function_id, revision, function_name, by_name, input)
+JOIN (SELECT id, revision, name, status FROM functions WHERE id = ANY($3) FOR KEY SHARE SKIP LOCKED) AS function
+  ON function.id = new.function_id AND function.revision = new.revision AND function.name = new.function_name
+     AND function.status = 'READY'
 WHERE EXISTS (SELECT FROM nodes WHERE nodes.id = $1)
+  AND NOT (new.by_name AND EXISTS (
+      SELECT FROM functions AS other WHERE other.name = new.function_name AND other.id <> new.function_id))
 """
 # Nothing was promised about these rows yet: the commit that ends them flushes them too, at the latest.
 _WITHOUT_FLUSH = "AND set_config('synchronous_commit', 'off', true) = 'off'"
@@ -38,29 +44,12 @@ _END_ONLY = f"{_END.format(*range(1, 8))} RETURNING executions.id::text, complet
 # One statement and one commit for both, since each costs more than a row.
 _BEGIN_AND_END = f"""
 WITH begun AS ({_BEGIN} RETURNING id::text, created_at AS moment),
-     ended AS ({_END.format(*range(6, 13))} RETURNING executions.id::text, completed_at AS moment)
+     ended AS ({_END.format(*range(8, 15))} RETURNING executions.id::text, completed_at AS moment)
 SELECT id, moment FROM begun UNION ALL SELECT id, moment FROM ended
 """
 _GET = f"SELECT {_COLUMNS} FROM executions WHERE id = $1"
-_LIST = f"""
--- Newest first; ids sort by time.
-SELECT {_SUMMARY_COLUMNS} FROM executions
-WHERE id < $1 AND ($2::execution_status IS NULL OR status = $2)
-ORDER BY executions.id DESC LIMIT $3
-"""
-_LIST_OF_FUNCTION = f"""
-SELECT {_SUMMARY_COLUMNS} FROM executions
-WHERE function_id = $4 AND id < $1 AND ($2::execution_status IS NULL OR status = $2)
-ORDER BY executions.id DESC LIMIT $3
-"""
-# No index has the last digits of ids, since every execution would pay for it: a request looks at so many rows.
-_SHORT_ID_ROWS = 100_000
-_END_OF_SEARCH = "SELECT id::text FROM executions WHERE id < $1 ORDER BY executions.id DESC OFFSET $2 LIMIT 1"
-_FIND_SHORT = f"""
-SELECT {_SUMMARY_COLUMNS} FROM executions
-WHERE id < $1 AND id >= $2 AND right(id::text, 8) = $3
-ORDER BY executions.id DESC
-"""
+_GET_STATUS = "SELECT status FROM executions WHERE id = $1"
+_DELETE = "DELETE FROM executions WHERE id = $1 AND status <> 'RUNNING' RETURNING id"
 _INTERRUPT = """
 UPDATE executions
 SET status = 'FAILED', error_message = $3, completed_at = statement_timestamp()
@@ -68,16 +57,18 @@ WHERE id >= $1 AND node_id = $2 AND status = 'RUNNING'
 RETURNING id::text, function_id::text
 """
 
-_FIRST_ID = "00000000-0000-0000-0000-000000000000"
-_LAST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
-
 
 class NewExecution(msgspec.Struct, frozen=True):
-    """input: JSON text. revision: that of the function the caller means to run."""
+    """input: JSON text. revision, function_name: those of the function the caller means to run.
+
+    by_name: the caller named it, so that no other may have the name.
+    """
 
     id: ExecutionId
     function_id: FunctionId
     revision: int
+    function_name: str
+    by_name: bool
     input: str
 
 
@@ -117,6 +108,8 @@ def _begin_arguments(node_id: NodeId, rows: Sequence[NewExecution]) -> Iterator[
     yield [row.id for row in rows]
     yield [row.function_id for row in rows]
     yield [row.revision for row in rows]
+    yield [row.function_name for row in rows]
+    yield [row.by_name for row in rows]
     yield [row.input for row in rows]
 
 
@@ -136,34 +129,14 @@ async def get(conn: Connection, execution_id: ExecutionId) -> Execution | None:
     return msgspec.convert(dict(row), Execution) if row else None
 
 
-async def list_page(
-    conn: Connection,
-    *,
-    function_id: FunctionId | None,
-    before: ExecutionId | None,
-    status: ExecutionStatus | None,
-    most: int,
-) -> list[ExecutionSummary]:
-    """Up to `most` executions, newest first, older than the id `before`; of one function, or of all."""
-    arguments = (before or _LAST_ID, status, most)
-    if function_id is None:
-        rows = await conn.fetch(_LIST, *arguments)
-    else:
-        rows = await conn.fetch(_LIST_OF_FUNCTION, *arguments, function_id)
-    return [msgspec.convert(dict(row), ExecutionSummary) for row in rows]
+async def get_status(conn: Connection, execution_id: ExecutionId) -> ExecutionStatus | None:
+    status = await conn.fetchval(_GET_STATUS, execution_id)
+    return ExecutionStatus(status) if status is not None else None
 
 
-async def find_short(
-    conn: Connection, short_id: str, *, before: ExecutionId | None, among: int = _SHORT_ID_ROWS
-) -> tuple[list[ExecutionSummary], ExecutionId | None]:
-    """Executions whose id ends in the 8 digits of `short_id`, newest first, of the `among` before the id `before`.
-
-    Returns the last id that was looked at too, if there may be more.
-    """
-    newest = before or _LAST_ID
-    last: ExecutionId | None = await conn.fetchval(_END_OF_SEARCH, newest, among - 1)
-    rows = await conn.fetch(_FIND_SHORT, newest, last or _FIRST_ID, short_id)
-    return [msgspec.convert(dict(row), ExecutionSummary) for row in rows], last
+async def delete(conn: Connection, execution_id: ExecutionId) -> bool:
+    """Remove one that does not run; False when there is none, or it runs."""
+    return await conn.fetchval(_DELETE, execution_id) is not None
 
 
 async def interrupt(

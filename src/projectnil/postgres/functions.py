@@ -13,13 +13,10 @@ _SUMMARY_COLUMNS = "id::text, name, description, language, status, revision, cre
 _INSERT = f"INSERT INTO functions (name, description, language, source) VALUES ($1, $2, $3, $4) RETURNING {_COLUMNS}"
 _GET = f"SELECT {_COLUMNS} FROM functions WHERE id = $1"
 _LOCK = f"SELECT {_COLUMNS} FROM functions WHERE id = $1 FOR NO KEY UPDATE"
-_LIST = f"""
--- Newest first; ids sort by time.
-SELECT {_SUMMARY_COLUMNS} FROM functions
-WHERE ($1::uuid IS NULL OR id < $1) AND ($2::text IS NULL OR name = $2) AND ($3::function_status IS NULL OR status = $3)
-  AND ($4::text IS NULL OR right(id::text, 8) = $4)
-ORDER BY functions.id DESC LIMIT $5
-"""
+_LOCK_NAME = "SELECT pg_advisory_xact_lock(hashtextextended('projectnil.function.' || $1, 0))"
+_NAMED = "SELECT id::text, count(*) OVER () AS total FROM functions WHERE name = $1 ORDER BY functions.id DESC LIMIT $2"
+# Newest first; ids sort by time. The conditions are those that are asked for, since its plan is made once.
+_LIST = f"SELECT {_SUMMARY_COLUMNS} FROM functions WHERE {{conditions}} ORDER BY functions.id DESC LIMIT $1"
 _RENAME = f"""
 UPDATE functions SET name = $2, description = $3, updated_at = clock_timestamp() WHERE id = $1 RETURNING {_COLUMNS}
 """
@@ -62,7 +59,7 @@ SELECT revision = coalesce($2, revision) AND status IN ('PENDING', 'COMPILING') 
 WHERE id = $1
 FOR SHARE
 """
-_GET_READY = "SELECT status, revision, wasm_sha256 FROM functions WHERE id = $1"
+_GET_READY = "SELECT name, status, revision, wasm_sha256 FROM functions WHERE id = $1"
 _GET_MODULE = "SELECT wasm_sha256, wasm_binary FROM functions WHERE id = $1 AND wasm_binary IS NOT NULL"
 
 # A function may have millions of executions to take with it.
@@ -72,6 +69,7 @@ _DELETE_TIMEOUT_S = 600
 class Runnable(msgspec.Struct, frozen=True):
     """What it takes to run a function: which revision it is, and of which module (None unless READY)."""
 
+    name: str
     status: FunctionStatus
     revision: int
     sha256: ModuleSha256 | None
@@ -101,6 +99,17 @@ async def lock(conn: Connection, function_id: FunctionId) -> Function | None:
     return _function(row) if row else None
 
 
+async def lock_name(conn: Connection, name: str) -> None:
+    """Until the transaction ends, nobody else who asks this may have the name."""
+    await conn.execute(_LOCK_NAME, name)
+
+
+async def ids_of_name(conn: Connection, name: str, most: int) -> tuple[list[FunctionId], int]:
+    """The functions of a name, the newest first and up to `most` of them, and how many there are in all."""
+    rows = await conn.fetch(_NAMED, name, most)
+    return [row["id"] for row in rows], rows[0]["total"] if rows else 0
+
+
 async def list_page(
     conn: Connection,
     *,
@@ -111,7 +120,10 @@ async def list_page(
     most: int,
 ) -> list[FunctionSummary]:
     """Up to `most` functions, newest first, older than the id `before`. short_id: the last 8 digits of an id."""
-    rows = await conn.fetch(_LIST, before, name, status, short_id, most)
+    wanted = {"id < {}": before, "name = {}": name, "status = {}": status, "right(id::text, 8) = {}": short_id}
+    asked = {condition: value for condition, value in wanted.items() if value is not None}
+    conditions = [condition.format(f"${number}") for number, condition in enumerate(asked, 2)]
+    rows = await conn.fetch(_LIST.format(conditions=" AND ".join(conditions) or "true"), most, *asked.values())
     return [msgspec.convert(dict(row), FunctionSummary) for row in rows]
 
 
@@ -163,7 +175,7 @@ async def mark_failed(conn: Connection, function_id: FunctionId, revision: int, 
 
 async def get_runnable(conn: Connection, function_id: FunctionId) -> Runnable | None:
     row = await conn.fetchrow(_GET_READY, function_id)
-    return Runnable(FunctionStatus(row["status"]), row["revision"], row["wasm_sha256"]) if row else None
+    return Runnable(row["name"], FunctionStatus(row["status"]), row["revision"], row["wasm_sha256"]) if row else None
 
 
 async def get_module(conn: Connection, function_id: FunctionId) -> Module | None:

@@ -1,0 +1,178 @@
+"""Pages of executions, newest first, by what their reader asks for.
+
+A condition is met by an index, or by looking at rows one after the other. One request looks at a bounded number of
+rows; the next goes on from there.
+"""
+
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import msgspec
+
+from projectnil.domain.executions import ExecutionFilter, ExecutionStatus, ExecutionSummary
+from projectnil.domain.ids import ExecutionId, first_id_at
+from projectnil.postgres.connections import Connection
+
+SUMMARY_COLUMNS = (
+    "id::text, function_id::text, (SELECT name FROM functions WHERE functions.id = function_id) AS function_name, "
+    "revision, status, error_message, created_at, started_at, completed_at"
+)
+_LOOK_AT = 100_000
+# Statement by statement, each small enough to be planned as one that will end soon.
+_STEP = 2_000
+
+# Limits stand in the text: a plan for an unknown limit is one for all rows.
+_PAGE = """
+SELECT {columns}, true AS matches, NULL AS nth
+FROM (SELECT * FROM executions WHERE {within} ORDER BY {order} LIMIT {most}) AS executions
+ORDER BY executions.id DESC
+"""
+# The last row that is looked at comes along even if it is not wanted: the next statement goes on from there, so that a
+# row that comes or goes meanwhile is neither shown twice nor left out.
+_SEARCH = """
+SELECT {columns}, matches, nth
+FROM (
+    SELECT *, {matching} AS matches
+    FROM (
+        SELECT *, row_number() OVER (ORDER BY {order}) AS nth
+        FROM executions WHERE {within} ORDER BY {order} LIMIT {step}
+    ) AS executions
+) AS executions
+WHERE matches OR nth = {step}
+ORDER BY {order} LIMIT {most}
+"""
+_ORDER = "executions.id DESC"  # ids sort by time
+# For one function, as a range of one: only the index of both columns has this order. After `function_id = ...` the ids
+# alone would do, and a page of a function that has not run for long might read all that the others ran since.
+_ORDER_OF_FUNCTION = "executions.function_id DESC, executions.id DESC"
+_LAST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
+# What lives, or died a moment ago, says how old its oldest execution is.
+_RUNNING = "id >= (SELECT oldest_execution_id FROM nodes ORDER BY oldest_execution_id LIMIT 1)"
+# The predicates of the indexes in 005-history.sql.
+_PENDING = "started_at IS NULL"
+_FAILED = "error_message >= ''"
+_FAILED_OF_FUNCTION = "error_message IS NOT NULL"
+# An id has the time of its api process, made before the row, and `created_at` that of the database.
+_WRITTEN_WITHIN = timedelta(seconds=60)
+_CLOCKS_DIFFER = timedelta(seconds=10)
+# Between them an id can name any moment, and the margins too.
+_EARLIEST, _LATEST = datetime(1971, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
+
+
+class Found(msgspec.Struct, frozen=True):
+    """executions: the newest first. looked_to: where the search gave up for now, None when it is through."""
+
+    executions: list[ExecutionSummary]
+    looked_to: ExecutionId | None
+
+
+async def list_page(
+    conn: Connection,
+    wanted: ExecutionFilter,
+    *,
+    before: ExecutionId | None,
+    most: int,
+    look_at: int = _LOOK_AT,
+    step: int = _STEP,
+) -> Found:
+    """Up to `most` executions older than the id `before`; fewer when `look_at` rows have no more of them.
+
+    step: how many rows one statement looks at.
+    """
+    found: list[ExecutionSummary] = []
+    looked_to = before
+    for _ in range(0, look_at, step):
+        query = PageQuery(wanted, looked_to or ExecutionId(_LAST_ID))
+        rows = await conn.fetch(query.sql(most, step), *query.arguments)
+        found += [_summary(row) for row in rows if row["matches"]]
+        looked_to = rows[-1]["id"] if rows and rows[-1]["nth"] == step else None
+        if looked_to is None or len(found) >= most:
+            break
+    return Found(found[:most], looked_to)
+
+
+class PageQuery:
+    """A statement for a page. arguments: those of its text."""
+
+    def __init__(self, wanted: ExecutionFilter, before: ExecutionId) -> None:
+        self.arguments: list[object] = []
+        self._before = self._argument(before)
+        self._matching: list[str] = []
+        # There are few that are RUNNING or PENDING, whatever their function.
+        few = wanted.status in (ExecutionStatus.RUNNING, ExecutionStatus.PENDING)
+        function_id = None if few else wanted.function_id
+        self._of_function = None if function_id is None else self._argument(function_id)
+        if few and wanted.function_id is not None:
+            self._matching.append(f"function_id = {self._argument(wanted.function_id)}")
+        self._within = self._bounds(wanted.since, wanted.until)
+        self._add_status(wanted.status)
+        self._add_times(wanted.since, wanted.until)
+        self._add_error(wanted.error)
+        if wanted.short_id is not None:
+            # No index has the last digits, since every execution would pay for it.
+            self._matching.append(f"right(id::text, 8) = {self._argument(wanted.short_id)}")
+
+    def sql(self, most: int, step: int) -> str:
+        parts = {
+            "columns": SUMMARY_COLUMNS,
+            "within": " AND ".join(self._within),
+            "matching": " AND ".join(self._matching),
+            "order": _ORDER if self._of_function is None else _ORDER_OF_FUNCTION,
+            "most": most,
+            "step": step,
+        }
+        return (_SEARCH if self._matching else _PAGE).format(**parts)
+
+    def _bounds(self, since: datetime | None, until: datetime | None) -> list[str]:
+        """What ids the page lies between."""
+        if until is not None:
+            last = self._argument(first_id_at(_bounded(until) + _CLOCKS_DIFFER))
+            self._before = f"least({self._before}::uuid, {last}::uuid)"
+        conditions = [f"id < {self._before}"]
+        if self._of_function is not None:
+            conditions.append(f"function_id >= {self._of_function} AND function_id <= {self._of_function}")
+        if since is not None:
+            first = self._argument(first_id_at(_bounded(since) - _WRITTEN_WITHIN))
+            column, bound = (
+                ("id", first) if self._of_function is None else ("(function_id, id)", f"({self._of_function}, {first})")
+            )
+            conditions.append(f"{column} >= {bound}")
+        return conditions
+
+    def _add_status(self, status: ExecutionStatus | None) -> None:
+        if status is None:
+            return
+        self._matching.append(f"status = '{status.value}'")
+        match status:
+            case ExecutionStatus.FAILED:
+                self._add_failed()
+            case ExecutionStatus.RUNNING:
+                self._within.append(_RUNNING)
+            case ExecutionStatus.PENDING:
+                self._within.append(_PENDING)
+
+    def _add_times(self, since: datetime | None, until: datetime | None) -> None:
+        if since is not None:
+            self._matching.append(f"created_at >= {self._argument(since)}")
+        if until is not None:
+            self._matching.append(f"created_at < {self._argument(until)}")
+
+    def _add_error(self, error: str | None) -> None:
+        if error is not None:
+            self._matching.append(f"strpos(error_message, {self._argument(error)}) > 0")
+            self._add_failed()
+
+    def _add_failed(self) -> None:
+        self._within.append(_FAILED if self._of_function is None else _FAILED_OF_FUNCTION)
+
+    def _argument(self, value: object) -> str:
+        self.arguments.append(value)
+        return f"${len(self.arguments)}"
+
+
+def _summary(row: asyncpg.Record) -> ExecutionSummary:
+    return msgspec.convert(dict(row), ExecutionSummary)
+
+
+def _bounded(moment: datetime) -> datetime:
+    return min(max(moment, _EARLIEST), _LATEST)
