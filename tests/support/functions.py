@@ -22,7 +22,7 @@ def register(http: httpx.Client, source: str, name: str = "f") -> str:
     return str(response.json()["id"])
 
 
-def wait_compiled(http: httpx.Client, function_id: str, timeout_s: float = 60.0, poll_s: float = 0.05) -> Json:
+def wait_compiled(http: httpx.Client, function_id: str, timeout_s: float = 120.0, poll_s: float = 0.05) -> Json:
     """Poll until READY or FAILED; returns the details."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
@@ -40,7 +40,7 @@ def ready(http: httpx.Client, source: str, name: str = "f") -> str:
     return function_id
 
 
-def wait_ready(http: httpx.Client, function_id: str, timeout_s: float = 60.0, poll_s: float = 0.05) -> None:
+def wait_ready(http: httpx.Client, function_id: str, timeout_s: float = 120.0, poll_s: float = 0.05) -> None:
     """Poll until the function is READY."""
     details = wait_compiled(http, function_id, timeout_s, poll_s)
     assert details["status"] == "READY", details["compileError"]

@@ -19,7 +19,7 @@ PNIL = Path(sys.executable).with_name("pnil")
 READY = re.compile(r"projectnil is ready at (http://\S+:\d+)\n")
 
 START_TIMEOUT_S = 90.0
-STOP_TIMEOUT_S = 15.0
+STOP_TIMEOUT_S = 60.0
 
 
 @dataclass

@@ -9,7 +9,7 @@ import httpx
 import psycopg
 
 
-def eventually(what: str, happens: Callable[[], bool], patience_s: float = 30.0) -> None:
+def eventually(what: str, happens: Callable[[], bool], patience_s: float = 60.0) -> None:
     """Ask until it holds; a server that is not there, or not yet, does not count."""
     deadline = time.monotonic() + patience_s
     while time.monotonic() < deadline:
