@@ -9,7 +9,7 @@ from projectnil.domain.errors import PlatformUnavailable
 from projectnil.domain.executions import Completed, Failed
 from projectnil.domain.functions import ModuleSha256, module_sha256
 from projectnil.domain.guest_errors import GuestBrokeAbi
-from projectnil.sandbox import modules
+from projectnil.sandbox import code_cache, modules
 from projectnil.sandbox.child import ProcessLost, SandboxProcess
 from projectnil.sandbox.code_cache import UNUSED_S, ModuleFile
 from projectnil.sandbox.forking import ForkServer
@@ -18,6 +18,7 @@ from projectnil.sandbox.pool import SandboxPool
 from projectnil.sandbox.protocol import Role, Run, Translate
 from tests.sandbox.guests import LIMITS, MakePool, case_module, execute, prepare, wat
 from tests.support.disks import MIB, fill, small_disk
+from tests.support.waiting import until
 
 ECHO = case_module("echo")
 
@@ -259,3 +260,66 @@ async def test_a_process_that_runs_guests_refuses_to_translate_and_the_other_way
 
 def test_a_sha256_names_a_module() -> None:
     assert module_sha256(b"") == ModuleSha256("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
+
+
+@pytest.fixture
+def nothing_just_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if the last use of every file were a while ago."""
+    monkeypatch.setattr(code_cache, "_JUST_USED_S", -60.0)
+
+
+async def only_echo(_: list[ModuleSha256]) -> set[ModuleSha256]:
+    return {module_sha256(ECHO)}
+
+
+@pytest.mark.usefixtures("nothing_just_used")
+async def test_modules_that_no_function_has_are_removed_the_second_time_they_are_found(make_pool: MakePool) -> None:
+    pool = await make_pool()
+    kept, gone = await code_of(pool), await code_of(pool, case_module("trap"))
+    assert await pool.remove_unwanted_modules(only_echo) == []
+    assert Path(gone.code_path).exists()
+    assert await pool.remove_unwanted_modules(only_echo) == [gone.sha256]
+    assert {path.name for path in Path(kept.code_path).parent.iterdir()} == {
+        Path(kept.code_path).name,
+        Path(kept.wasm_path).name,
+    }
+    assert await execute(pool, ECHO, b"[1]") == Completed(b"[1]", logs="")
+    # The same module may come back with another function.
+    assert isinstance(await execute(pool, case_module("trap")), Failed)
+    assert Path(gone.code_path).exists()
+
+
+@pytest.mark.usefixtures("nothing_just_used")
+async def test_a_guest_whose_module_is_removed_while_it_runs_is_finished(make_pool: MakePool) -> None:
+    pool = await make_pool()
+    spin = await code_of(pool, case_module("infinite_loop"))
+    await pool.admit()
+    running = asyncio.create_task(pool.run(spin, b"{}"))
+    await until("a busy process", lambda: pool.status().busy == 1)
+    for _ in range(2):
+        await pool.remove_unwanted_modules(only_echo)
+    assert not Path(spin.code_path).exists()
+    outcome = await running
+    assert isinstance(outcome, Failed)
+    assert "0.3 s" in outcome.error.describe()
+
+
+async def test_a_module_that_was_used_a_moment_ago_is_left_for_the_next_time(make_pool: MakePool) -> None:
+    pool = await make_pool()
+    gone = await code_of(pool, case_module("trap"))
+    for _ in range(3):
+        assert await pool.remove_unwanted_modules(only_echo) == []
+    make_old(gone)
+    assert await pool.remove_unwanted_modules(only_echo) == [gone.sha256]
+
+
+@pytest.mark.usefixtures("nothing_just_used")
+async def test_a_process_that_shares_the_cache_makes_again_what_another_removed(make_pool: MakePool) -> None:
+    pool, other = await make_pool(), await make_pool()
+    trap = case_module("trap")
+    await code_of(pool, trap)
+    await code_of(other, trap)
+    await other.remove_unwanted_modules(only_echo)  # each process looks as often as the other
+    for _ in range(2):
+        await pool.remove_unwanted_modules(only_echo)
+    assert isinstance(await execute(other, trap), Failed)

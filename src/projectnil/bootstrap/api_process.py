@@ -26,7 +26,7 @@ from projectnil.postgres.migrations.runner import pending_changesets
 from projectnil.sandbox.pool import SandboxPool
 from projectnil.workers.patience import DATABASE_TROUBLE, forever
 from projectnil.workers.results import apply_results
-from projectnil.workers.upkeep import keep_archives, keep_partitions, probe_writing, recover, renew_lease
+from projectnil.workers.upkeep import keep_archives, keep_partitions, probe_writing, recover, renew_lease, tidy_modules
 
 log = structlog.get_logger()
 
@@ -56,6 +56,7 @@ async def run_api(settings: Settings, database_url: str, listener: socket.socket
                 "partitions": lambda: keep_partitions(upkeep_pool, settings.retention_days),
                 "archives": lambda: keep_archives(upkeep_pool, settings.archive_days),
                 "results": lambda: apply_results(pool, database_url, executor, visibility_s=settings.job_visibility_s),
+                "modules": lambda: tidy_modules(upkeep_pool, sandbox),
                 "writes": lambda: probe_writing(upkeep_pool, troubles),
             }
             loops = [forever(name, step, troubles) for name, step in steps.items()]

@@ -60,6 +60,7 @@ WHERE id = $1
 FOR SHARE
 """
 _GET_READY = "SELECT name, status, revision, wasm_sha256 FROM functions WHERE id = $1"
+_WANTED_MODULES = "SELECT DISTINCT wasm_sha256 FROM functions WHERE wasm_sha256 = ANY ($1::text[])"
 _GET_MODULE = "SELECT wasm_sha256, wasm_binary FROM functions WHERE id = $1 AND wasm_binary IS NOT NULL"
 
 # A function may have millions of executions to take with it.
@@ -188,3 +189,8 @@ def _function(row: asyncpg.Record | None) -> Function:
     if row is None:
         raise LookupError("the row that was locked is gone")
     return msgspec.convert(dict(row), Function)
+
+
+async def wanted_modules(conn: Connection, known: list[ModuleSha256]) -> set[ModuleSha256]:
+    """Those of `known` that some function has."""
+    return {row[0] for row in await conn.fetch(_WANTED_MODULES, known)}

@@ -8,7 +8,7 @@ import os
 import stat
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,6 +25,8 @@ from projectnil.sandbox.seal import sealed
 UNUSED_S = 30 * 24 * 3600
 _UNFINISHED_S = 3600
 _UNFINISHED = "unfinished-"
+_JUST_USED_S = 30.0
+_SHA256_DIGITS = 64
 _FAILURE_TOLD_S = 30.0
 _LEAST_FREE_BYTES = 16 * MIB
 # Changes with what a snapshot is: how it is made, and what a start section may not call.
@@ -125,6 +127,29 @@ class CodeCache:
     def remove(self, file: ModuleFile) -> None:
         Path(file.code_path).unlink(missing_ok=True)
 
+    def modules(self) -> set[ModuleSha256]:
+        """Every module of which there is a file, whatever engine and CPU it is for."""
+        return {sha256 for sha256, _ in self._files()}
+
+    def remove_modules(self, modules: Collection[ModuleSha256]) -> list[ModuleSha256]:
+        """Remove all files of these, but for those that were used a moment ago; returns the modules removed.
+
+        A process that runs one has it in its memory.
+        """
+        files = [(sha256, path) for sha256, path in self._files() if sha256 in modules]
+        oldest_use = time.time() - _JUST_USED_S
+        used = {sha256 for sha256, path in files if _used_at(path) > oldest_use}
+        for sha256, path in files:
+            if sha256 not in used:
+                path.unlink(missing_ok=True)
+        return sorted({sha256 for sha256, _ in files} - used)
+
+    def _files(self) -> Iterator[tuple[ModuleSha256, Path]]:
+        for path in self._directory.iterdir():
+            sha256, _, _ = path.name.partition("-")
+            if len(sha256) == _SHA256_DIGITS:
+                yield ModuleSha256(sha256), path
+
     def _file(self, sha256: ModuleSha256, is_snapshot: bool) -> ModuleFile:
         stem = f"{sha256}-{engine_fingerprint()}" + (
             f"-started{_SNAPSHOT_VERSION}-{self._memory_bytes}" if is_snapshot else ""
@@ -140,6 +165,13 @@ class CodeCache:
             with contextlib.suppress(FileNotFoundError):
                 if now - path.lstat().st_mtime > patience_s:
                     path.unlink()
+
+
+def _used_at(path: Path) -> float:
+    try:
+        return path.lstat().st_mtime
+    except FileNotFoundError:  # another process is removing it too
+        return 0.0
 
 
 def _write_whole(path: Path, content: bytes) -> None:

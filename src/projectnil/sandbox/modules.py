@@ -28,6 +28,8 @@ _TOUCH_EVERY_S = UNUSED_S / 10
 
 _log = structlog.get_logger()
 
+# Of these modules, those that some function has.
+Wanted: TypeAlias = Callable[[list[ModuleSha256]], Awaitable[set[ModuleSha256]]]
 LoadWasm: TypeAlias = Callable[[], Awaitable[bytes]]
 Translation: TypeAlias = ModuleFile | GuestBrokeAbi
 
@@ -48,6 +50,7 @@ class Modules:
         self._until_snapshot: dict[ModuleSha256, int] = {}  # so many uses more
         self._without_snapshot: set[ModuleSha256] = set()
         self._snapshots: set[asyncio.Task[None]] = set()
+        self._unwanted: set[ModuleSha256] = set()  # when it was asked last
         self._is_closed = False
         self._touching: asyncio.TimerHandle | None = None
         self._one_snapshot_at_a_time = asyncio.Lock()
@@ -97,6 +100,20 @@ class Modules:
         if self._present.get(module.sha256) == module:
             del self._present[module.sha256]
         self._cache.remove(module)
+
+    async def remove_unwanted(self, wanted: Wanted) -> list[ModuleSha256]:
+        """Forget modules that no function has, and remove those that had none the last time either.
+
+        The first time, executions of them may still be about to run, here or in another process that shares the cache.
+        """
+        known = {*await asyncio.to_thread(self._cache.modules), *self._present}
+        unwanted = known - await wanted(list(known))
+        for sha256 in unwanted:
+            self._present.pop(sha256, None)
+            self._until_snapshot.pop(sha256, None)
+            self._without_snapshot.discard(sha256)
+        to_remove, self._unwanted = unwanted & self._unwanted, unwanted
+        return await asyncio.to_thread(self._cache.remove_modules, to_remove)
 
     def cache_problem(self) -> str | None:
         """Why machine code cannot be stored; None when it most likely can."""

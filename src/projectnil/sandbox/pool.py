@@ -17,7 +17,7 @@ from projectnil.sandbox.admission import Admission, give_up
 from projectnil.sandbox.child import NotBegun, ProcessLost, ProcessOverdue, SandboxProcess
 from projectnil.sandbox.code_cache import ModuleFile
 from projectnil.sandbox.forking import ForkServer
-from projectnil.sandbox.modules import LoadWasm, Modules, Translation
+from projectnil.sandbox.modules import LoadWasm, Modules, Translation, Wanted
 from projectnil.sandbox.protocol import CannotRun, Reply, Role, Run
 
 # So many guests are given to a process at once, so that it need not wait for the next one.
@@ -125,6 +125,10 @@ class SandboxPool:
         Callers who want the same module at the same time share one translation.
         """
         return await self._modules.ensure(sha256, load_wasm)
+
+    async def remove_unwanted_modules(self, wanted: Wanted) -> list[ModuleSha256]:
+        """See Modules.remove_unwanted."""
+        return await self._modules.remove_unwanted(wanted)
 
     async def admit(self) -> None:
         """Return when an execution may begin. Call it before recording the execution, and `run`, or `withdraw`, after.

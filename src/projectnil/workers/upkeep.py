@@ -5,15 +5,17 @@ import asyncio
 from datetime import timedelta
 
 from projectnil.domain.ids import NodeId
-from projectnil.flows import recovery, retention
+from projectnil.flows import recovery, retention, tidying
 from projectnil.flows.ledger import Ledger
 from projectnil.flows.troubles import Troubles
 from projectnil.postgres import probing
 from projectnil.postgres.connections import Pool
+from projectnil.sandbox.pool import SandboxPool
 
 _PARTITIONS_EVERY_S = 3600.0
 _RENEWALS_PER_LEASE = 3
 _PROBE_EVERY_S = 1.0
+_TIDY_EVERY_S = 60.0
 
 
 async def renew_lease(ledger: Ledger, lease_s: float) -> None:
@@ -41,6 +43,12 @@ async def keep_archives(pool: Pool, archive_days: int) -> None:
     if archive_days:
         await retention.prune_archives(pool, timedelta(days=archive_days))
     await asyncio.sleep(_PARTITIONS_EVERY_S)
+
+
+async def tidy_modules(pool: Pool, sandbox: SandboxPool) -> None:
+    """The machine code of functions that are gone goes. Then the sleep until the next look."""
+    await tidying.tidy_modules(pool, sandbox)
+    await asyncio.sleep(_TIDY_EVERY_S)
 
 
 async def probe_writing(pool: Pool, troubles: Troubles) -> None:
