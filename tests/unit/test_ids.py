@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from projectnil.domain.ids import ExecutionIds, first_id_at, moment_of, parse_id
+from projectnil.domain.ids import ExecutionIds, first_id_at, moment_of, parse_id, place_of
 
 
 def test_new_ids_are_of_version_7_and_of_now() -> None:
@@ -86,3 +86,18 @@ def test_only_the_canonical_form_of_a_uuid_is_an_id(text: str) -> None:
 
 def test_an_id_may_be_written_in_capitals() -> None:
     assert parse_id("0198C1A2-7D3E-7C55-9F0E-2B6F5A4C1D90") == "0198c1a2-7d3e-7c55-9f0e-2b6f5a4c1d90"
+
+
+def test_an_id_of_version_7_is_its_own_place() -> None:
+    identifier = ExecutionIds().new()
+    assert place_of(identifier, datetime(2001, 1, 1, tzinfo=UTC)) == identifier
+
+
+def test_another_id_has_the_place_of_its_rows_creation() -> None:
+    adopted = "f3a7c2d1-9b04-4e6f-a1b2-c3d4e5f60718"
+    created_at = datetime(2026, 3, 4, 5, 6, 7, 891_999, tzinfo=UTC)
+    place = place_of(adopted, created_at)
+    assert place.endswith("-4e6f-a1b2-c3d4e5f60718")
+    assert moment_of(place) == created_at.replace(microsecond=891_000)
+    millisecond = timedelta(milliseconds=1)
+    assert first_id_at(created_at - millisecond) < place < first_id_at(created_at + millisecond)

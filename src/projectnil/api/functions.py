@@ -75,7 +75,7 @@ async def index(request: Request) -> Response:
     page = parse_page(request)
     summaries = await catalog.list_functions(
         context_of(request).pool,
-        before=FunctionId(page.before) if page.before else None,
+        before=page.before,
         name=query_text(request, "name"),
         status=query_choice(request, "status", FunctionStatus),
         short_id=query_short_id(request),

@@ -1,9 +1,13 @@
-"""Keyset pages: ids sort by time, so a page is what comes before an id. The cursor is opaque to clients."""
+"""Keyset pages: a page is what comes before the place of an item, which for most is its id (see `place_of`).
+
+The cursor is opaque to clients.
+"""
 
 import base64
 import binascii
 import re
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urlencode
 from uuid import UUID
@@ -14,6 +18,7 @@ from starlette.responses import Response
 
 from projectnil.api.rendering import json_response
 from projectnil.domain.errors import InvalidInput
+from projectnil.domain.ids import place_of
 
 DEFAULT_LIMIT = 50
 MOST = 500
@@ -26,12 +31,15 @@ class HasId(Protocol):
     @property
     def id(self) -> str: ...
 
+    @property
+    def created_at(self) -> datetime: ...
+
 
 Item = TypeVar("Item", bound=HasId)
 
 
 class Page(msgspec.Struct, frozen=True):
-    """limit: how many items at the most. before: the last id of the page before, None for the newest."""
+    """limit: how many items at the most. before: the place of the last item of the page before, None for the newest."""
 
     limit: int
     before: str | None
@@ -61,15 +69,19 @@ def page_response(
 ) -> Response:
     """The answer with the page's share of what was found with `page.fetch`, and the link to the next one.
 
-    looked_to: the last id that a search looked at, when it ended there with fewer.
+    looked_to: the last place that a search looked at, when it ended there with fewer.
     """
     items = [render(item) for item in found[: page.limit]]
-    last = found[page.limit - 1].id if len(found) > page.limit else looked_to
+    last = _place(found[page.limit - 1]) if len(found) > page.limit else looked_to
     return json_response(items, headers=_next_link(request, page, last))
 
 
+def _place(item: HasId) -> str:
+    return place_of(item.id, item.created_at)
+
+
 def _next_link(request: Request, page: Page, last: str | None) -> dict[str, str]:
-    """The `Link` header (RFC 8288) for the page after the id `last`; none without one."""
+    """The `Link` header (RFC 8288) for the page after the place `last`; none without one."""
     if last is None:
         return {}
     kept: dict[str, Any] = {name: value for name, value in request.query_params.items() if name != "cursor"}

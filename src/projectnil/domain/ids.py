@@ -70,6 +70,22 @@ def parse_id(text: str) -> str | None:
     return lowered if _is_id(lowered) else None
 
 
+def is_version_7(identifier: str) -> bool:
+    """Whether an id sorts by time. Those that were adopted from another system do not."""
+    return identifier[14] == "7"
+
+
+def place_of(identifier: str, created_at: datetime) -> str:
+    """Where a row stands among others by time: a UUID, the id itself if it is of version 7.
+
+    The SQL function id_place (006-adoption.sql) says the same.
+    """
+    if is_version_7(identifier):
+        return identifier
+    unix_ms = (created_at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+    return f"{unix_ms >> 16:08x}-{unix_ms & 0xFFFF:04x}-4{identifier[15:]}"
+
+
 def first_id_at(moment: datetime) -> str:
     """The smallest version 7 id of the millisecond that `moment` (with a time zone) falls in."""
     unix_ms = int(moment.timestamp() * 1000)

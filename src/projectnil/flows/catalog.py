@@ -48,12 +48,12 @@ async def get_module(pool: Pool, function_id: FunctionId) -> Module:
 async def list_functions(
     pool: Pool,
     *,
-    before: FunctionId | None,
+    before: str | None,
     name: str | None,
     status: FunctionStatus | None,
     short_id: str | None,
     most: int,
 ) -> list[FunctionSummary]:
-    """Newest first, older than the id `before`."""
+    """Newest first, older than the place `before` (see `place_of`)."""
     async with pool.acquire() as conn:
         return await functions.list_page(conn, before=before, name=name, status=status, short_id=short_id, most=most)

@@ -15,8 +15,10 @@ _GET = f"SELECT {_COLUMNS} FROM functions WHERE id = $1"
 _LOCK = f"SELECT {_COLUMNS} FROM functions WHERE id = $1 FOR NO KEY UPDATE"
 _LOCK_NAME = "SELECT pg_advisory_xact_lock(hashtextextended('projectnil.function.' || $1, 0))"
 _NAMED = "SELECT id::text, count(*) OVER () AS total FROM functions WHERE name = $1 ORDER BY functions.id DESC LIMIT $2"
-# Newest first; ids sort by time. The conditions are those that are asked for, since its plan is made once.
-_LIST = f"SELECT {_SUMMARY_COLUMNS} FROM functions WHERE {{conditions}} ORDER BY functions.id DESC LIMIT $1"
+# Newest first. The conditions are those that are asked for, since its plan is made once.
+_LIST = f"""
+SELECT {_SUMMARY_COLUMNS} FROM functions WHERE {{conditions}} ORDER BY id_place(functions.id, created_at) DESC LIMIT $1
+"""
 _RENAME = f"""
 UPDATE functions SET name = $2, description = $3, updated_at = clock_timestamp() WHERE id = $1 RETURNING {_COLUMNS}
 """
@@ -114,14 +116,19 @@ async def ids_of_name(conn: Connection, name: str, most: int) -> tuple[list[Func
 async def list_page(
     conn: Connection,
     *,
-    before: FunctionId | None,
+    before: str | None,
     name: str | None,
     status: FunctionStatus | None,
     short_id: str | None,
     most: int,
 ) -> list[FunctionSummary]:
-    """Up to `most` functions, newest first, older than the id `before`. short_id: the last 8 digits of an id."""
-    wanted = {"id < {}": before, "name = {}": name, "status = {}": status, "right(id::text, 8) = {}": short_id}
+    """Up to `most` functions, newest first, older than the place `before`. short_id: the last 8 digits of an id."""
+    wanted = {
+        "id_place(id, created_at) < {}": before,
+        "name = {}": name,
+        "status = {}": status,
+        "right(id::text, 8) = {}": short_id,
+    }
     asked = {condition: value for condition, value in wanted.items() if value is not None}
     conditions = [condition.format(f"${number}") for number, condition in enumerate(asked, 2)]
     rows = await conn.fetch(_LIST.format(conditions=" AND ".join(conditions) or "true"), most, *asked.values())

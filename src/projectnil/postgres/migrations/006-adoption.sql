@@ -1,0 +1,102 @@
+--liquibase formatted sql logicalFilePath:projectnil/006-adoption.sql
+
+--changeset projectnil:006-places splitStatements:false stripComments:false
+-- Where a row stands among others, by time. A version 7 id says so itself. Another id gets the milliseconds of the row's
+-- creation in place of its first 48 bits, and keeps the rest, so that places differ as ids do.
+CREATE FUNCTION id_place(id uuid, created_at timestamptz) RETURNS uuid
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN CASE uuid_extract_version(id)
+        WHEN 7 THEN id
+        ELSE (lpad(to_hex(floor(extract(epoch FROM created_at) * 1000)::bigint), 12, '0')
+              || '4' || substr(replace(id::text, '-', ''), 14))::uuid
+    END;
+CREATE INDEX functions_by_place ON functions (id_place(id, created_at));
+--rollback DROP INDEX functions_by_place; DROP FUNCTION id_place;
+
+--changeset projectnil:006-partition-of-adopted-executions splitStatements:false stripComments:false
+-- Adopted executions are in the default partition. What a new week's partition must hold moves there: ids of version 4
+-- are random, so about two in a million name any given week.
+CREATE FUNCTION ensure_partitions_beside_adopted(earliest timestamptz, latest timestamptz) RETURNS integer
+    LANGUAGE plpgsql
+AS $$
+DECLARE
+    first_id uuid := execution_id_bound(date_trunc('week', earliest AT TIME ZONE 'UTC') AT TIME ZONE 'UTC');
+    end_id   uuid := execution_id_bound(
+        (date_trunc('week', latest AT TIME ZONE 'UTC') + interval '7 days') AT TIME ZONE 'UTC');
+    moved    executions[];
+    made     integer;
+BEGIN
+    IF NOT EXISTS (SELECT FROM executions_adopted WHERE id >= first_id AND id < end_id) THEN
+        RETURN ensure_execution_partitions(earliest, latest);
+    END IF;
+    LOCK TABLE executions IN ACCESS EXCLUSIVE MODE;
+    SELECT array_agg(row_of_it) INTO moved
+    FROM executions AS row_of_it
+    WHERE id >= first_id AND id < end_id AND tableoid = 'executions_adopted'::regclass;
+    DELETE FROM executions_adopted WHERE id >= first_id AND id < end_id;
+    made := ensure_execution_partitions(earliest, latest);
+    INSERT INTO executions SELECT (unnest(moved)).*;
+    RETURN made;
+END;
+$$;
+
+CREATE FUNCTION drop_adopted_executions(before timestamptz) RETURNS SETOF text
+    LANGUAGE plpgsql
+AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM executions_adopted
+                   WHERE uuid_extract_version(id) <> 7 AND id_place(id, created_at) >= execution_id_bound(before)) THEN
+        DROP TABLE executions_adopted;
+        RETURN NEXT 'executions_adopted';
+    END IF;
+END;
+$$;
+--rollback DROP FUNCTION drop_adopted_executions; DROP FUNCTION ensure_partitions_beside_adopted;
+
+--changeset projectnil:006-adopted-rows splitStatements:false stripComments:false
+-- The rows that 000-predecessor.sql set aside. Where one is not what the constraints ask for, it is made so.
+DO $$
+DECLARE
+    interrupted constant text := 'interrupted: the platform stopped before it finished';
+BEGIN
+    IF to_regclass('projectnil_predecessor.functions') IS NULL THEN
+        RETURN;
+    END IF;
+    PERFORM set_config('TimeZone', 'UTC', true);
+    INSERT INTO functions
+        (id, name, description, language, source, wasm_binary, status, compile_error, created_at, updated_at)
+    SELECT id, coalesce(nullif(name, ''), 'unnamed'), description, coalesce(language, ''), coalesce(source, ''),
+           CASE WHEN status::text = 'READY' THEN wasm_binary END,
+           CASE WHEN status::text = 'READY' AND wasm_binary IS NULL THEN 'FAILED' ELSE status::text END::function_status,
+           CASE
+               WHEN status::text = 'FAILED' THEN coalesce(compile_error, 'the compiler gave no reason')
+               WHEN status::text = 'READY' AND wasm_binary IS NULL THEN 'its module was lost; send the source again'
+           END,
+           coalesce(created_at, updated_at, now()), coalesce(updated_at, created_at, now())
+    FROM projectnil_predecessor.functions;
+
+    IF to_regclass('projectnil_predecessor.executions') IS NOT NULL THEN
+        CREATE TABLE executions_adopted PARTITION OF executions DEFAULT;
+        INSERT INTO executions
+            (id, function_id, status, input, output, error_message, created_at, started_at, completed_at)
+        SELECT id, function_id,
+               CASE WHEN status::text IN ('PENDING', 'RUNNING') THEN 'FAILED' ELSE status::text END::execution_status,
+               input, output,
+               CASE
+                   WHEN status::text IN ('PENDING', 'RUNNING') THEN interrupted
+                   WHEN status::text = 'FAILED' THEN coalesce(error_message, 'no reason was recorded')
+               END,
+               coalesce(created_at, started_at, now()), started_at,
+               CASE WHEN status::text IN ('PENDING', 'RUNNING') THEN now() ELSE completed_at END
+        FROM projectnil_predecessor.executions
+        WHERE function_id IN (SELECT id FROM functions);
+        -- For pages of what has no place by its id. On the whole table, for some of them move to the weeks.
+        CREATE INDEX executions_adopted_by_place ON executions (id_place(id, created_at))
+            WHERE uuid_extract_version(id) <> 7;
+        CREATE INDEX executions_adopted_by_function ON executions (function_id, id_place(id, created_at))
+            WHERE uuid_extract_version(id) <> 7;
+    END IF;
+    DROP SCHEMA projectnil_predecessor CASCADE;
+END;
+$$;
+--rollback empty
