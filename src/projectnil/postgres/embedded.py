@@ -36,6 +36,7 @@ _SOCKET_PATH_BYTES = 107  # sockaddr_un.sun_path, less its NUL
 _LOG_BYTES = 16 * 1024 * 1024
 _START_TIMEOUT_S = 60.0
 _PREDECESSOR_TIMEOUT_S = 60.0
+_TELL_AFTER_S = 5.0
 
 # Durability is never traded away here: fsync, full_page_writes and synchronous_commit keep their defaults.
 _SERVER_SETTINGS = {
@@ -80,7 +81,13 @@ class EmbeddedPostgres:
                     log.info("postgres.passage_allowed", folder=str(folder), user=self._user.pw_name)
         if not (self._cluster / "PG_VERSION").exists():
             await self._create_cluster()
-        await self._run_server()
+        slow = asyncio.get_running_loop().call_later(
+            _TELL_AFTER_S, lambda: log.info("postgres.still_starting", folder=str(self._cluster))
+        )
+        try:
+            await self._run_server()
+        finally:
+            slow.cancel()
         await self._create_database()
 
     async def wait(self) -> int:
