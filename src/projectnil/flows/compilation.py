@@ -170,6 +170,7 @@ async def _answer(pool: Pool, taken: _Taken, outcome: Compiled | Rejected) -> No
         awaits = await functions.awaits_result(conn, function_id, revision)
         # Whoever archives the job answers it, should two compilers have had it.
         mine = await queues.archive(conn, JOBS_QUEUE, taken.message.id)
+        await compilations.mark_taken(conn, taken.message.id)
         wanted = mine and awaits is not False
         if wanted:
             headers = MessageHeaders(revision=revision)
@@ -187,6 +188,7 @@ async def _answer(pool: Pool, taken: _Taken, outcome: Compiled | Rejected) -> No
 async def _archive(conn: Connection, taken: _Taken) -> None:
     """Without a result."""
     await queues.archive(conn, JOBS_QUEUE, taken.message.id)
+    await compilations.mark_taken(conn, taken.message.id)
     await compilations.settle(conn, [taken.message.id])
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 from projectnil.domain.compilation import JOBS_QUEUE, RESULTS_QUEUE
 from projectnil.flows.troubles import RECORDING, Troubles
-from projectnil.postgres import nodes, queues
+from projectnil.postgres import compilations, nodes, queues
 from projectnil.postgres.connections import Connection, Pool
 from projectnil.postgres.errors import DATABASE_ERRORS
 from projectnil.sandbox.pool import SandboxPool
@@ -50,7 +50,8 @@ async def check(pool: Pool, sandbox: SandboxPool, troubles: Troubles) -> Health:
     try:
         async with asyncio.timeout(_PATIENCE_S), pool.acquire() as conn:
             database = _database(await conn.fetchval("SHOW server_version"), troubles)
-            queues_health, compiler = await _queues(conn), await _compiler(conn)
+            queues_health = await _queues(conn)
+            compiler = await _compiler(conn, queues_health)
     except (*DATABASE_ERRORS, TimeoutError) as error:
         database = PartHealth(PartStatus.DOWN, str(error) or "no answer")
         queues_health = compiler = PartHealth(PartStatus.DOWN, "the database is not available")
@@ -89,11 +90,23 @@ async def _queues(conn: Connection) -> PartHealth:
     return PartHealth(PartStatus.UP, counts=counts)
 
 
-async def _compiler(conn: Connection) -> PartHealth:
+async def _compiler(conn: Connection, queues_health: PartHealth) -> PartHealth:
+    if queues_health.status is PartStatus.DOWN:
+        return PartHealth(PartStatus.DOWN, "there is no queue to take jobs from")
     languages = await nodes.compiler_languages(conn)
-    if not languages:
-        return PartHealth(PartStatus.DOWN, "no compiler is running; new sources wait until one does")
-    return PartHealth(PartStatus.UP, f"serves {', '.join(languages)}")
+    activity = await compilations.activity(conn)
+    problems = []
+    if activity.is_stuck:
+        problems.append(f"the first job in line has waited for {activity.waits_s:.0f} s, and none is taken")
+    if activity.postponed:
+        jobs = "1 job" if activity.postponed == 1 else f"{activity.postponed} jobs"
+        problems.append(f"the platform could not compile {jobs} and tries again: {activity.postponed_because}")
+    # Another compiler holds no lease: it is known by the jobs that it takes.
+    if not languages and (not activity.is_foreign or activity.is_stuck):
+        nothing = "no compiler of the platform runs, and no other takes jobs; new sources wait until one does"
+        return PartHealth(PartStatus.DOWN, "; ".join([nothing, *problems]))
+    serves = f"serves {', '.join(languages)}" if languages else "another compiler takes the jobs"
+    return PartHealth(PartStatus.DEGRADED if problems else PartStatus.UP, "; ".join([serves, *problems]))
 
 
 def _sandbox(sandbox: SandboxPool) -> PartHealth:

@@ -29,6 +29,47 @@ DELETE FROM compilations AS old
 WHERE answered_at < clock_timestamp() - $1::interval AND removed_at IS NOT NULL
   AND EXISTS (SELECT FROM compilations AS newer WHERE newer.function_id = old.function_id AND newer.job_id > old.job_id)
 """
+_ACTIVITY = """
+SELECT coalesce((SELECT extract(epoch FROM clock_timestamp() - min(vt)) FROM pgmq.q_compilation_jobs
+                 WHERE vt <= clock_timestamp()), 0)::float AS waits_s,
+       extract(epoch FROM clock_timestamp() - greatest(
+           (SELECT max(last_read_at) FROM compilations), (SELECT max(removed_at) FROM compilations)))::float AS idle_s,
+       EXISTS (SELECT FROM pgmq.q_compilation_jobs WHERE vt > clock_timestamp() AND read_ct > 0) AS has_job_in_hand,
+       coalesce((SELECT NOT taken_by_platform FROM compilations WHERE removed_at IS NOT NULL
+                 ORDER BY removed_at DESC LIMIT 1), false) AS is_foreign,
+       (SELECT count(*) FROM pgmq.q_compilation_jobs WHERE headers ? 'postponements') AS postponed,
+       (SELECT headers ->> 'postponedBecause' FROM pgmq.q_compilation_jobs WHERE headers ? 'postponements'
+        ORDER BY msg_id DESC LIMIT 1) AS postponed_because
+"""
+# Longer than a compiler needs between two jobs, and than one may hold a job without a sign of life.
+_STUCK_AFTER_S = 30.0
+_LONGEST_IN_HAND_S = 300.0
+
+
+class Activity(msgspec.Struct, frozen=True):
+    """What happens to the jobs. waits_s: how long the first in line has been there to be taken; 0 for an empty line.
+
+    idle_s: how long ago any was read or removed, None for never. has_job_in_hand: a compiler keeps one hidden.
+    is_foreign: the last one was removed by a compiler that is not the platform's. postponed: how many the platform
+    could not compile, and tries again.
+    """
+
+    waits_s: float
+    idle_s: float | None
+    has_job_in_hand: bool
+    is_foreign: bool
+    postponed: int
+    postponed_because: str | None
+
+    @property
+    def is_stuck(self) -> bool:
+        """Jobs wait, and no compiler takes any."""
+        patience_s = _LONGEST_IN_HAND_S if self.has_job_in_hand else _STUCK_AFTER_S
+        return self.waits_s > patience_s and (self.idle_s is None or self.idle_s > patience_s)
+
+
+async def activity(conn: Connection) -> Activity:
+    return msgspec.convert(dict(await conn.fetchrow(_ACTIVITY) or {}), Activity)
 
 
 async def list_of_function(conn: Connection, function_id: FunctionId) -> list[PublishedJob]:

@@ -129,3 +129,8 @@ CREATE INDEX compilation_results_archive_by_function ON pgmq.a_compilation_resul
 --rollback DROP INDEX pgmq.compilation_jobs_archive_by_function;
 --rollback DROP INDEX pgmq.compilation_results_by_function;
 --rollback DROP INDEX pgmq.compilation_results_archive_by_function;
+
+--changeset projectnil:006-compilation-activity
+CREATE INDEX compilations_by_reading ON compilations (last_read_at);
+CREATE INDEX compilations_by_removal ON compilations (removed_at);
+--rollback DROP INDEX compilations_by_removal; DROP INDEX compilations_by_reading;
