@@ -1,12 +1,30 @@
 """The AssemblyScript compiler as its command line runs it: what the platform's own is compared with."""
 
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 from projectnil.compiler.assemblyscript.toolchain import NODE
+from projectnil.sandbox.wasm_format import HEADER_BYTES, Reader, sections
 
 LIBRARIES = Path(__file__).parents[2] / "toolchains" / "assemblyscript" / "node_modules"
 FLAGS = ("--exportRuntime", "--runtime", "incremental", "--optimize", "--transform", "json-as")
+
+LINES = b"projectnil.lines"
+
+
+def without_lines(wasm: bytes) -> bytes:
+    """The platform's module as asc made it: without the section that the platform adds at the end."""
+    added = [(start, reader) for start, (section_id, reader, _) in _with_starts(wasm) if section_id == 0]
+    assert [wasm[reader.at + 1 : reader.at + 1 + len(LINES)] for _, reader in added] == [LINES]
+    return wasm[: added[0][0]]
+
+
+def _with_starts(wasm: bytes) -> Iterator[tuple[int, tuple[int, Reader, int]]]:
+    start = HEADER_BYTES
+    for found in sections(wasm):
+        yield start, found
+        start = found[2]
 
 
 def compile_fresh(source: str, folder: Path) -> bytes:

@@ -10,31 +10,58 @@ import msgspec
 from projectnil.domain.limits import in_units
 
 
+class Place(msgspec.Struct, frozen=True):
+    """In the user's source. line and column count from 1."""
+
+    file: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.file}({self.line}:{self.column})"
+
+
 class _GuestError(msgspec.Struct, frozen=True, tag=True):
     pass
 
 
+def _in(place: Place | None) -> str:
+    return f" in {place}" if place is not None else ""
+
+
 class GuestAborted(_GuestError, frozen=True):
-    """The function threw. line and column count from 1, as the compiler reports them."""
+    """The function threw. line and column count from 1, as the compiler reports them.
+
+    place: the user's own line, which called what threw in a library's file.
+    """
 
     message: str
     file: str
     line: int
     column: int
+    place: Place | None = None
 
     def describe(self) -> str:
-        where = f" in {self.file}({self.line}:{self.column})" if self.file else ""
+        thrown_at = f"{self.file}({self.line}:{self.column})" if self.file else ""
+        if self.place is not None and self.place.file != self.file:
+            where = f"{_in(self.place)} ({thrown_at})" if thrown_at else _in(self.place)
+        else:
+            where = f" in {thrown_at}" if thrown_at else ""
         return f"abort: {self.message or 'no message'}{where}"
 
 
 class GuestTrapped(_GuestError, frozen=True):
-    """The function broke a rule of WebAssembly. code: the trap's name, such as `INTEGER_DIVISION_BY_ZERO`."""
+    """The function broke a rule of WebAssembly. code: the trap's name, such as `INTEGER_DIVISION_BY_ZERO`.
+
+    place: the user's own line that did it, or called what did; None when it is not known.
+    """
 
     code: str
     explanation: str
+    place: Place | None = None
 
     def describe(self) -> str:
-        return f"trap: {self.explanation} ({self.code})"
+        return f"trap: {self.explanation} ({self.code}){_in(self.place)}"
 
 
 class GuestExited(_GuestError, frozen=True):
@@ -54,10 +81,14 @@ class GuestTimedOut(_GuestError, frozen=True):
 
 
 class GuestOutOfMemory(_GuestError, frozen=True):
+    """place: as in GuestTrapped."""
+
     memory_bytes: int
+    place: Place | None = None
 
     def describe(self) -> str:
-        return f"out of memory: the function needed more than its limit of {in_units(self.memory_bytes)}"
+        limit = in_units(self.memory_bytes)
+        return f"out of memory: the function needed more than its limit of {limit}{_in(self.place)}"
 
 
 class GuestOutputTooLarge(_GuestError, frozen=True):

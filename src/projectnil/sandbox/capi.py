@@ -99,14 +99,20 @@ _argument_1 = ctypes.c_uint32.from_address(_VALUES + _VALUE_BYTES)
 
 _WASMTIME_EXTERN_MEMORY = 3
 _UNREACHABLE = TrapCode.UNREACHABLE.value
+_UNKNOWN_OFFSET = 2**32 - 1
+_MOST_FRAMES = 20  # wasmtime::Config::wasm_backtrace_max_frames, which the C API does not set
 
 
 class TrapReport(msgspec.Struct, frozen=True):
-    """code: wasmtime_trap_code_t, None for a trap without one. module_offset: the trapping instruction's byte
-    in the .wasm file, None when the engine does not know it."""
+    """code: wasmtime_trap_code_t, None for a trap without one.
+
+    offsets: where each function on the stack was, innermost first, as bytes in the .wasm file that the machine code was
+    made from. is_cut: the stack may have had more than these, which are the most that Wasmtime keeps.
+    """
 
     code: int | None
-    module_offset: int | None
+    offsets: list[int]
+    is_cut: bool
 
 
 class Trapped(Exception):
@@ -292,9 +298,10 @@ def _read_trap(trap: Address | None) -> TrapReport:
     known = _trap_code(trap, ctypes.addressof(code))
     frames = c.wasm_frame_vec_t()
     _trap_trace(trap, ctypes.addressof(frames))
-    offset = _frame_module_offset(ctypes.cast(frames.data[0], ctypes.c_void_p)) if frames.size else None
+    offsets = [_frame_module_offset(ctypes.cast(frames.data[nth], ctypes.c_void_p)) for nth in range(frames.size)]
     _frame_vec_delete(ctypes.addressof(frames))
-    return TrapReport(code.value if known else None, offset if offset != 2**32 - 1 else None)
+    known_offsets = [offset for offset in offsets if offset < _UNKNOWN_OFFSET]
+    return TrapReport(code.value if known else None, known_offsets, len(offsets) >= _MOST_FRAMES)
 
 
 def _take_error(error: Address) -> str:

@@ -7,16 +7,17 @@ from typing import NoReturn
 from wasmtime import Engine
 
 from projectnil.domain.executions import Completed, Failed
-from projectnil.domain.guest_errors import GuestError, GuestOutOfMemory
+from projectnil.domain.guest_errors import GuestError, GuestExited, GuestOutOfMemory
 from projectnil.domain.limits import Limits
 from projectnil.sandbox.abi import pass_input, take_output
-from projectnil.sandbox.capi import Guest, Trapped
+from projectnil.sandbox.capi import Guest, Trapped, TrapReport
 from projectnil.sandbox.deadline import Deadline
 from projectnil.sandbox.engine import CannotLoad, LoadedModule, ModuleShelf
 from projectnil.sandbox.failure import GuestFailure
 from projectnil.sandbox.fingerprint import TABLE_ELEMENTS, TABLES
 from projectnil.sandbox.journal import Journal
-from projectnil.sandbox.traps import explain_trap
+from projectnil.sandbox.traps import explain_trap, located, offsets_of, stack_text, with_place_of
+from projectnil.sandbox.wasm_lines import user_frames
 
 
 class Executor:
@@ -58,13 +59,21 @@ class Executor:
             # On the guest's time, as the explanation of its trap is: how long either takes is the guest's doing.
             return take_output(guest, pointer, limits.output_bytes)
         except Trapped as trapped:
-            raise GuestFailure(self._journal.stopped_by or self._explain(trapped, wasm_path)) from None
+            raise GuestFailure(self._explain(trapped.report, wasm_path)) from None
         finally:
             self._deadline.end()
             guest.close()
 
-    def _explain(self, trapped: Trapped, wasm_path: str) -> GuestError:
+    def _explain(self, report: TrapReport, wasm_path: str) -> GuestError:
+        """The stack goes into the log. The module's bytes are read here alone: an execution that succeeds needs none."""
+        stopped_by = self._journal.stopped_by
+        if isinstance(stopped_by, GuestExited):
+            return stopped_by
         try:
-            return explain_trap(trapped.report, wasm_path, self._limits)
+            wasm = Path(wasm_path).read_bytes()
         except OSError as error:
             raise CannotLoad(f"{Path(wasm_path).name}: {error.strerror}") from None
+        failure = stopped_by or explain_trap(report, wasm, self._limits)
+        frames = with_place_of(failure, user_frames(wasm, offsets_of(report, wasm)))
+        self._journal.stack = stack_text(frames, report.is_cut)
+        return located(failure, frames)

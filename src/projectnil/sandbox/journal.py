@@ -10,7 +10,7 @@ from projectnil.domain.text import storable
 class Journal:
     """One per execution. The log is text for Postgres: no NUL, at most log_bytes of UTF-8 before the mark of a cut.
 
-    room_bytes: how many are left.
+    room_bytes: how many are left. stack: where the guest failed, in lines; it comes last, and takes none of the room.
     """
 
     def __init__(self, log_bytes: int) -> None:
@@ -21,6 +21,7 @@ class Journal:
         self._started = perf_counter()
         self.is_full = False
         self.stopped_by: GuestError | None = None
+        self.stack = ""
 
     def write(self, line: str) -> None:
         """Add one line. What does not fit is cut off, once, and nothing after it is kept."""
@@ -36,7 +37,7 @@ class Journal:
         self._lines.append(f"{kept}\n[the log was cut here: its limit is {in_units(self._log_bytes)}]\n")
 
     def text(self) -> str:
-        return "".join(self._lines)
+        return "".join(self._lines) + self.stack
 
     def elapsed_ms(self) -> float:
         """Since this execution began."""

@@ -1,14 +1,21 @@
-"""From a trap's code to the guest's error. Never by a message's text: those change between versions."""
+"""From a trap to the guest's error, and to the lines that led to it.
 
-from pathlib import Path
+By the trap's code, never by a message's text: those change between versions.
+"""
 
+from collections.abc import Sequence
+from contextlib import suppress
+from itertools import groupby
+
+from msgspec.structs import replace
 from wasmtime import TrapCode
 
-from projectnil.domain.guest_errors import GuestError, GuestOutOfMemory, GuestTrapped
+from projectnil.domain.guest_errors import GuestAborted, GuestError, GuestOutOfMemory, GuestTrapped, Place
 from projectnil.domain.limits import Limits, in_units
 from projectnil.sandbox.capi import TrapReport
 from projectnil.sandbox.fingerprint import ENGINE_SETTINGS
 from projectnil.sandbox.wasm_format import Reader, bodies, skip_immediates
+from projectnil.sandbox.wasm_lines import UserFrame
 
 _STACK = in_units(int(ENGINE_SETTINGS["max_wasm_stack"]))
 
@@ -32,24 +39,70 @@ _IF = 0x04
 _TESTS_OF_A_RESULT = frozenset((0x02, 0x04, 0x05, 0x0B, 0x0D, 0x20, 0x21, 0x22, 0x41, *range(0x45, 0x50)))
 
 
-def explain_trap(report: TrapReport, wasm_path: str, limits: Limits) -> GuestError:
-    """The error of a trap that the host did not ask for. wasm_path: the module, read only to tell what gave up.
-
-    Raises OSError when it is not there.
-    """
+def explain_trap(report: TrapReport, wasm: bytes, limits: Limits) -> GuestError:
+    """The error of a trap that the host did not ask for."""
     if report.code is None:
         return GuestTrapped("UNKNOWN", "it stopped for a reason the engine does not name")
     code = TrapCode(report.code)
-    if code is TrapCode.UNREACHABLE and _ran_out_of_memory(report, wasm_path):
+    if code is TrapCode.UNREACHABLE and _ran_out_of_memory(report, wasm):
         return GuestOutOfMemory(limits.memory_bytes)
     return GuestTrapped(code.name, _EXPLANATIONS.get(code, "it broke a rule of WebAssembly"))
 
 
-def _ran_out_of_memory(report: TrapReport, wasm_path: str) -> bool:
-    if report.module_offset is None:
+def located(error: GuestError, frames: Sequence[UserFrame]) -> GuestError:
+    """The same error with the user's innermost line in it, where it has room for one."""
+    if not frames or not isinstance(error, GuestAborted | GuestTrapped | GuestOutOfMemory):
+        return error
+    return replace(error, place=frames[0].place)
+
+
+def offsets_of(report: TrapReport, wasm: bytes) -> list[int]:
+    """The report's, but with the `unreachable` itself where Cranelift placed the trap at an `if` before it."""
+    if not report.offsets or report.code != TrapCode.UNREACHABLE.value:
+        return report.offsets
+    return [_past_the_if(wasm, report.offsets[0]), *report.offsets[1:]]
+
+
+def _past_the_if(wasm: bytes, offset: int) -> int:
+    reader = Reader(wasm, offset)
+    with suppress(IndexError):
+        if reader.byte() == _IF:
+            reader.leb()
+            return reader.at if wasm[reader.at] == _UNREACHABLE else offset
+    return offset
+
+
+def with_place_of(error: GuestError, frames: list[UserFrame]) -> list[UserFrame]:
+    """The frames, the innermost at the place that an abort in the user's own file names: the exact one."""
+    if not frames or not isinstance(error, GuestAborted) or error.file != frames[0].place.file:
+        return frames
+    return [replace(frames[0], place=Place(error.file, error.line, error.column)), *frames[1:]]
+
+
+def stack_text(frames: Sequence[UserFrame], is_cut: bool) -> str:
+    """The frames for people, innermost first, a line each; repeated ones are counted. is_cut: there may be more."""
+    if not frames:
+        return ""
+    lines = []
+    for frame, same in groupby(frames):
+        times = sum(1 for _ in same)
+        lines.append(f"    at {_frame_text(frame)}" + (f", {times} times" if times > 1 else ""))
+    if is_cut:
+        lines.append("    ...")
+    return "\n".join(["stack of the failure:", *lines, ""])
+
+
+def _frame_text(frame: UserFrame) -> str:
+    into = f", inlined into {frame.inlined_into}" if frame.inlined_into else ""
+    place = frame.place
+    return f"{frame.function or 'top level'} ({place.file}:{place.line}:{place.column}){into}"
+
+
+def _ran_out_of_memory(report: TrapReport, wasm: bytes) -> bool:
+    if not report.offsets:
         return False
     try:
-        return gave_up_after_memory_grow(Path(wasm_path).read_bytes(), report.module_offset)
+        return gave_up_after_memory_grow(wasm, report.offsets[0])
     except IndexError:
         return False
 

@@ -13,6 +13,7 @@ END = 0x0B
 
 
 class SectionId(IntEnum):
+    CUSTOM = 0
     IMPORT = 2
     TABLE = 4
     MEMORY = 5

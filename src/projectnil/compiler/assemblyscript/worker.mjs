@@ -10,8 +10,8 @@ import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import { pathToFileURL } from "node:url";
+import { LineTable, SOURCE } from "./lines.mjs";
 
-const SOURCE = "function.ts";
 const MODULE = "function.wasm";
 const FLAGS = [SOURCE, "-o", MODULE, "--exportRuntime", "--runtime", "incremental", "--optimize"];
 // What a source may import besides itself and the standard library, which asc carries within it.
@@ -131,7 +131,7 @@ async function compile(folder) {
     const { error } = await asc.main(FLAGS, {
       stdout: stream,
       stderr: stream,
-      transforms: [JsonTransform, HandleCheck],
+      transforms: [JsonTransform, HandleCheck, LineTable],
       readFile: readFile(folder, source),
       writeFile: (name, contents) => {
         if (name === MODULE) wasm = contents;
