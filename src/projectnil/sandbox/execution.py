@@ -65,7 +65,7 @@ class Executor:
             guest.close()
 
     def _explain(self, report: TrapReport, wasm_path: str) -> GuestError:
-        """The stack goes into the log. The module's bytes are read here alone: an execution that succeeds needs none."""
+        """The stack goes into the log. Only here are the module's bytes read: a success needs none."""
         stopped_by = self._journal.stopped_by
         if isinstance(stopped_by, GuestExited):
             return stopped_by
