@@ -1,6 +1,7 @@
 import ctypes
 import errno
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -41,7 +42,7 @@ def attempt(results, name, action):
 
 refused = drop_capabilities()
 thread.start()
-refused += give_up_privileges()
+refused += give_up_privileges(1 << 32)
 results = {}
 attempt(results, "read", lambda: open(sys.argv[1] + "/kept").close())
 attempt(results, "write", lambda: open(sys.argv[1] + "/new", "w"))
@@ -73,6 +74,115 @@ def test_a_hardened_process_can_read_and_nothing_more(tmp_path_factory: pytest.T
     assert [path.name for path in folder.iterdir()] == ["kept"]
 
 
+# What native code in a sandbox would call: by number, past every library, on x86_64 and on aarch64.
+NATIVE = """
+import ctypes, errno, json, os, platform, sys
+from projectnil.sandbox.hardening import data_bytes, drop_capabilities, give_up_privileges
+
+parent, log = int(sys.argv[1]), os.open(sys.argv[2], os.O_RDWR)
+x86 = platform.machine() == "x86_64"
+libc = ctypes.CDLL(None, use_errno=True)
+libc.syscall.restype = ctypes.c_long
+words = (ctypes.c_uint64 * 16)(8, 8)
+page, here = 4096, os.getpid()
+MAP_PRIVATE, MAP_SHARED, MAP_GROWSDOWN, MAP_ANONYMOUS = 0x02, 0x01, 0x100, 0x20
+
+refused = drop_capabilities()
+refused += give_up_privileges(data_bytes() + (64 << 20))
+calls = {
+    "prlimit64 of another": (302, 261, parent, 7, words, None),
+    "prlimit64 of its own": (302, 261, 0, 7, words, None),
+    "setrlimit": (160, 164, 7, words),
+    "sched_setaffinity": (203, 122, parent, 8, words),
+    "sched_setscheduler": (144, 119, parent, 3, words),
+    "sched_setattr of another": (314, 274, parent, words, 0),
+    "setpriority of another": (141, 140, 0, parent, 10),
+    "setpriority of its user": (141, 140, 2, 0, 10),
+    "ioprio_set": (251, 30, 1, parent, 0),
+    "rt_sigqueueinfo": (129, 138, parent, 0, words),
+    "rt_tgsigqueueinfo": (297, 240, parent, parent, 0, words),
+    "kill": (62, 129, parent, 0),
+    "pidfd_open": (434, 434, parent, 0),
+    "shmget": (29, 194, 0, page, 0o1600),
+    "msgget": (68, 186, 0, 0o1600),
+    "semget": (64, 190, 0, 1, 0o1600),
+    "mq_open": (240, 180, b"/projectnil", 0o100 | 2, 0o600, None),
+    "ftruncate": (77, 46, log, 0),
+    "fallocate": (285, 47, log, 0, 0, 1 << 20),
+    "flock": (73, 32, log, 2),
+    "fcntl": (72, 25, log, 8, parent),
+    "ioctl": (16, 29, log, 0x5412, words),
+    "memfd_create": (319, 279, b"x", 0),
+    "shared memory": (9, 222, None, page, 3, MAP_SHARED | MAP_ANONYMOUS, -1, 0),
+    "a stack that grows": (9, 222, None, page, 3, MAP_PRIVATE | MAP_GROWSDOWN | MAP_ANONYMOUS, -1, 0),
+    "socket": (41, 198, 1, 1, 0),
+    "sendmsg": (46, 211, 0, words, 0),
+    "clone": (56, 220, 17, None, None, None, None),
+    "clone3": (435, 435, words, 88),
+    "execve": (59, 221, b"/bin/true", None, None),
+    "ptrace": (101, 117, 16, parent, 0, 0),
+    "process_vm_readv": (310, 270, parent, words, 1, words, 1, 0),
+    "process_madvise": (440, 440, parent, words, 1, 20, 0),
+    "migrate_pages": (256, 238, parent, 8, words, words),
+    "unlinkat": (263, 35, -100, b"/nothing", 0),
+    "openat to write": (257, 56, -100, sys.argv[2].encode(), 2),
+    "io_uring_setup": (425, 425, 1, words),
+    "bpf": (321, 280, 0, words, 1),
+    "keyctl": (250, 219, 0, 0, 0),
+    "userfaultfd": (323, 282, 1),
+    "unshare": (272, 97, 0),
+    "personality": (135, 92, 0x0040000),
+    "prctl": (157, 167, 4, 1, 0, 0, 0),
+    "adjtimex": (159, 171, words),
+    "setsid": (112, 157),
+}
+results = {}
+for name, (on_x86, on_arm, *arguments) in calls.items():
+    ctypes.set_errno(0)
+    result = libc.syscall(on_x86 if x86 else on_arm, *arguments)
+    results[name] = errno.errorcode.get(ctypes.get_errno(), "") if result == -1 else "done"
+ctypes.set_errno(0)
+own = libc.syscall(141 if x86 else 140, 0, here, 19)
+allocated = 0
+try:
+    while allocated < 1 << 30:
+        held = [bytearray(8 << 20), *(held if allocated else [])]
+        allocated += 8 << 20
+except MemoryError:
+    held = []
+print(json.dumps({"refused": refused, "results": results, "its own priority": own, "allocated": allocated}))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="seccomp is Linux's")
+def test_native_code_in_a_sandbox_reaches_nothing_outside_it(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("a line of the platform\n")
+    run = subprocess.run([sys.executable, "-c", NATIVE, str(os.getpid()), str(log)], capture_output=True, check=True)
+    answer = json.loads(run.stdout)
+    assert answer["refused"] == ""
+    assert {name for name, result in answer["results"].items() if result != "EPERM"} == set(), answer["results"]
+    assert answer["its own priority"] == 0
+    assert answer["allocated"] < 128 * 1024 * 1024
+    assert log.read_text() == "a line of the platform\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+async def test_a_sandbox_process_holds_its_socket_its_priority_and_module_files(make_pool: MakePool) -> None:
+    pool = await make_pool()
+    assert await execute(pool, ECHO) == Completed(b"{}", logs="")
+    (pid,) = pool.process_ids()
+    held = {int(file.name): str(file.readlink()) for file in Path(f"/proc/{pid}/fd").iterdir()}
+    assert [held.pop(stream) for stream in (0, 1, 2)] == [os.devnull] * 3
+    assert sorted(name.partition(":")[0].rpartition(".")[2].rpartition("/")[2] for name in held.values()) in (
+        ["autogroup", "sealed", "socket"],
+        ["sealed", "socket"],  # where the kernel has no groups
+    )
+    limits = Path(f"/proc/{pid}/limits").read_text()
+    (most_data,) = [line.split()[3] for line in limits.splitlines() if line.startswith("Max data size")]
+    assert int(most_data) < 1024 * 1024 * 1024
+
+
 PARENT = """
 import subprocess, sys
 from projectnil.processes import hide_from_siblings
@@ -82,10 +192,11 @@ sys.exit(subprocess.run([sys.executable, "-c", sys.argv[1]]).returncode)
 LOOK = """
 import os, sys
 from projectnil.sandbox.hardening import drop_capabilities, give_up_privileges
-refused = drop_capabilities() + give_up_privileges()
+parent = os.getppid()
+refused = drop_capabilities() + give_up_privileges(1 << 32)
 for what in ("environ", "mem", "maps"):
     try:
-        open(f"/proc/{os.getppid()}/{what}", "rb").read(1)
+        open(f"/proc/{parent}/{what}", "rb").read(1)
         sys.exit(f"could read {what}")
     except PermissionError:
         pass
@@ -205,7 +316,7 @@ async def test_a_module_folder_that_was_made_anew_is_used_after_one_failure(
 
 # A kernel, or a container's runtime, that refuses Landlock; then the pool as the api starts it.
 REFUSED = """
-import asyncio, ctypes, sys
+import asyncio, ctypes, platform, sys
 from pathlib import Path
 from structlog.testing import capture_logs
 from projectnil.domain.functions import module_sha256
@@ -213,11 +324,12 @@ from projectnil.domain.limits import Limits
 from projectnil.sandbox import seccomp
 from projectnil.sandbox.pool import SandboxPool
 
-seccomp._DENIED = {"landlock_create_ruleset": (444, 444)}
-seccomp._DENIED_ON_X86_64 = {}
-seccomp._OPENING = dict.fromkeys(seccomp._OPENING, ())
 ctypes.CDLL(None).prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS
-assert not seccomp.deny_system_calls()
+number, landlock_create_ruleset = seccomp._step(seccomp._LOAD, seccomp._NUMBER_AT), 444
+refuse = seccomp._step(seccomp._IF_EQUAL, landlock_create_ruleset, otherwise=1)
+deny, allow = seccomp._step(seccomp._RETURN, seccomp._DENY), seccomp._step(seccomp._RETURN, seccomp._ALLOW)
+architecture, _ = seccomp._ARCHITECTURES[platform.machine()]
+assert not seccomp.install(architecture, [number, refuse, deny, allow])
 wasm = Path(sys.argv[1]).read_bytes()
 
 async def load():

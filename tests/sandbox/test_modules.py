@@ -10,12 +10,12 @@ from projectnil.domain.executions import Completed, Failed
 from projectnil.domain.functions import ModuleSha256, module_sha256
 from projectnil.domain.guest_errors import GuestBrokeAbi
 from projectnil.sandbox import code_cache, modules
-from projectnil.sandbox.child import ProcessLost, SandboxProcess
+from projectnil.sandbox.child import SandboxProcess
 from projectnil.sandbox.code_cache import UNUSED_S, ModuleFile
 from projectnil.sandbox.forking import ForkServer
 from projectnil.sandbox.modules import Modules
 from projectnil.sandbox.pool import SandboxPool
-from projectnil.sandbox.protocol import Role, Run, Translate
+from projectnil.sandbox.protocol import CannotRun, Role, Run, Translate
 from tests.sandbox.guests import LIMITS, MakePool, case_module, execute, prepare, wat
 from tests.support.disks import MIB, fill, small_disk
 from tests.support.waiting import until
@@ -251,10 +251,14 @@ async def test_damaged_code_fails_one_execution_as_the_platforms_fault_and_is_ma
 
 
 async def test_a_process_that_runs_guests_refuses_to_translate_and_the_other_way_round(fork_server: ForkServer) -> None:
-    for role, request in ((Role.EXECUTOR, Translate(ECHO)), (Role.TRANSLATOR, Run("code", "wasm", b"{}"))):
+    for article, role, request in (
+        ("an", Role.EXECUTOR, Translate(ECHO)),
+        ("a", Role.TRANSLATOR, Run("code", "wasm", b"{}")),
+    ):
         process = await SandboxProcess.start(fork_server, role, LIMITS, None, lambda _: None)
-        with pytest.raises(ProcessLost):
-            await process.ask(request, 5.0)
+        reply = await process.ask(request, 20.0)
+        assert isinstance(reply, CannotRun)
+        assert f"it failed: TypeError: {article} {role} only" in reply.problem
         await process.ended()
 
 

@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -241,14 +242,19 @@ async def test_while_guests_spin_as_many_processes_are_ready_as_at_quiet_times(m
 
 
 async def test_a_guest_that_takes_long_gives_way_to_others_and_takes_its_process_with_it(make_pool: MakePool) -> None:
-    pool = await make_pool(seconds(0.6))
+    pool = await make_pool(seconds(1.0))
     spinner = await ready_module(pool, SPINNER)
     (first,) = pool.process_ids()
+    process = psutil.Process(first)
     spinning = asyncio.create_task(pool.run(spinner, b"{}"))
-    await asyncio.sleep(0.3)
-    assert psutil.Process(first).nice() == 19
-    assert all(psutil.Process(other).nice() == 0 for other in pool.process_ids() - {first})
-    await spinning
+    priorities = set()
+    while not spinning.done():
+        with suppress(psutil.NoSuchProcess):
+            priorities.add(process.nice())
+        assert all(psutil.Process(other).nice() == 0 for other in pool.process_ids() - {first})
+        await asyncio.sleep(0.02)
+    assert await spinning == Failed(GuestTimedOut(1.0), logs="")
+    assert priorities == {0, 19} or priorities == {19}
     await until_gone({first})
     assert await execute(pool, ECHO) == Completed(b"{}", logs="")
 
@@ -333,7 +339,7 @@ async def test_requests_that_are_on_their_way_when_others_are_handed_back_keep_t
 ) -> None:
     slow = await translated(tmp_path / "modules", fork_server, SLOW_ECHO, ROOMY)
     echo = await translated(tmp_path / "modules", fork_server, QUICK_ECHO, ROOMY)
-    inputs = [(slow, b"[0]"), (echo, b"[1]"), (echo, b"[2%s]" % (b" " * 900_000)), (echo, b"[3]")]
+    inputs = [(slow, b"[0]"), (echo, b"[1]"), (echo, b'["%s"]' % (b"2" * 900_000)), (echo, b"[3]")]
     for _ in range(5):
         process = await SandboxProcess.start(
             fork_server, Role.EXECUTOR, ROOMY, str(tmp_path / "modules"), lambda _: None
@@ -353,7 +359,7 @@ async def test_among_slow_guests_and_large_inputs_everyone_gets_their_own_output
 
     async def call(caller: int) -> None:
         for nth in range(20):
-            text = b"[%d, %d%s]" % (caller, nth, b" " * (300_000 if caller % 6 == 1 else 0))
+            text = b'[%d,%d,"%s"]' % (caller, nth, b"x" * (300_000 if caller % 6 == 1 else 0))
             assert await pool.run(slow if caller % 6 == 0 else echo, text) == Completed(text, "")
 
     await asyncio.gather(*(call(caller) for caller in range(24)))

@@ -64,9 +64,9 @@ def canonical_json(text: bytes, most_tokens: int | None = None) -> bytes:
     return _rewrite(text, shortest, most_tokens)
 
 
-def compact_json(text: bytes) -> bytes:
+def compact_json(text: bytes, most_tokens: int | None = None) -> bytes:
     """As canonical_json, but numbers keep their spelling, except for the sign of a zero. Raises UnstorableJson."""
-    return _rewrite(text, unsigned_zero, None)
+    return _rewrite(text, unsigned_zero, most_tokens)
 
 
 def check_json_text(text: bytes) -> None:

@@ -18,6 +18,8 @@ _SIZE_BYTES = 4
 _CLASS_AND_SIZE_BYTES = 8
 _UNIT_BYTES = 2
 _ESCAPE_BYTES = 6 * _UNIT_BYTES  # of \\uXXXX
+# How far to look for what is wrong with an output, at a microsecond each.
+_MOST_TOKENS = 200_000
 _ESCAPE_START = "\\u".encode("utf-16-le")
 
 
@@ -40,7 +42,7 @@ def take_output(guest: Guest, pointer: int, limit_bytes: int) -> bytes:
     if len(text) > limit_bytes:
         raise GuestFailure(GuestOutputTooLarge(len(text), limit_bytes))
     try:
-        return compact_json(text)
+        return compact_json(text, _MOST_TOKENS)
     except UnstorableJson as error:
         problem = error.describe("output" if error.path else "it")
         hint = "" if text.startswith((b"{", b"[", b'"')) else "; return the text of JSON.stringify"

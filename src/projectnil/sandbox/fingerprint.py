@@ -38,12 +38,13 @@ TABLE_ELEMENTS = 100_000
 # One guest runs at a time; more slots let each of the modules in turn find the slot it left. A slot's memory is a
 # reservation of addresses: how much of it a guest may use is the store's limit. Up to the resident part it is kept
 # mapped and set back to the module's image, rather than given back to the kernel and faulted in again.
-_SLOTS = 16
+SLOTS = 16
 INSTANCE_POOL = {
-    "total_core_instances": _SLOTS,
-    "total_memories": _SLOTS,
-    "total_tables": _SLOTS * TABLES,
-    "max_unused_warm_slots": _SLOTS,
+    "total_core_instances": SLOTS,
+    "total_memories": SLOTS,
+    "total_tables": SLOTS * TABLES,
+    "total_stacks": 0,
+    "max_unused_warm_slots": SLOTS,
     "max_core_instance_size": 16 * MIB,
     "max_tables_per_module": TABLES,
     "table_elements": TABLE_ELEMENTS,

@@ -9,8 +9,9 @@ import resource
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
-from projectnil.sandbox.seccomp import deny_system_calls
+from projectnil.sandbox.seccomp import allow_needed_system_calls
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
@@ -62,14 +63,23 @@ def prepare_to_give_way() -> Callable[[], bool]:
     return give_way
 
 
-def give_up_privileges() -> str:
-    """No core files, no writing to files, few open files, no system calls but the needed. For every thread.
+def give_up_privileges(most_data_bytes: int) -> str:
+    """No core files, no writing to files, few open files and little memory, no system calls but the needed. For every
+    thread.
 
-    To be called after `drop_capabilities`. Returns what the kernel refused, in words; empty when nothing.
+    To be called after `drop_capabilities`. most_data_bytes: of memory to write to, as `data_bytes` counts it. Returns
+    what the kernel refused, in words; empty when nothing.
     """
-    refused = [_limit(what, most) for what, most in _LIMITS.items()]
-    refused.append(deny_system_calls())
+    limits = {**_LIMITS, "RLIMIT_DATA": most_data_bytes}
+    refused = [_limit(what, most) for what, most in limits.items()]
+    refused.append(allow_needed_system_calls())
     return "; ".join(problem for problem in refused if problem)
+
+
+def close_standard_streams() -> None:
+    """Standard error is the platform's log, which this process could cut short. Standard input must be /dev/null."""
+    for stream in (1, 2):
+        os.dup2(0, stream)
 
 
 def drop_capabilities() -> str:
@@ -92,6 +102,12 @@ def drop_capabilities() -> str:
 
 
 _LIMITS = {"RLIMIT_CORE": 0, "RLIMIT_FSIZE": 0, "RLIMIT_NOFILE": _OPEN_FILES}
+
+
+def data_bytes() -> int:
+    """How much memory this process could write to by now, used or not: what RLIMIT_DATA limits, and the stack."""
+    # proc_pid_statm(5): the sixth number, in pages
+    return int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
 
 
 def _limit(name: str, most: int) -> str:

@@ -12,6 +12,7 @@ import structlog
 from projectnil.domain.errors import Overloaded, PlatformUnavailable
 from projectnil.domain.executions import Completed, Failed
 from projectnil.domain.functions import ModuleSha256
+from projectnil.domain.guest_errors import GuestTimedOut
 from projectnil.domain.limits import Limits
 from projectnil.sandbox.admission import Admission, give_up
 from projectnil.sandbox.child import NotBegun, ProcessLost, ProcessOverdue, SandboxProcess
@@ -169,7 +170,9 @@ class SandboxPool:
         try:
             return await reply
         except ProcessOverdue as error:
-            # It ends itself when a guest's time is up; that it did not is no guest's doing.
+            if process.is_slow:
+                # It gave way to others, and did not come to end itself when its guest's time was up.
+                return Failed(GuestTimedOut(self._limits.execution_timeout_s), logs="")
             raise PlatformUnavailable(f"the sandbox process {process.pid} did not answer and was killed") from error
         except ProcessLost as error:
             if module.is_snapshot:

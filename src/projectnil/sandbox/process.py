@@ -18,13 +18,16 @@ from wasmtime import Engine
 
 from projectnil.domain.executions import Failed
 from projectnil.domain.guest_errors import GuestTimedOut
-from projectnil.domain.limits import Limits
+from projectnil.domain.limits import MIB, Limits
 from projectnil.processes import LONG_SLICES_NS, SHORT_SLICES_NS, take_slices
 from projectnil.sandbox.capi import EngineFault
 from projectnil.sandbox.engine import CannotLoad, create_engine, translate
 from projectnil.sandbox.execution import Executor
 from projectnil.sandbox.failure import BrokenModule
+from projectnil.sandbox.fingerprint import SLOTS
 from projectnil.sandbox.hardening import (
+    close_standard_streams,
+    data_bytes,
     drop_capabilities,
     give_up_privileges,
     outlive_signals_but_not_the_parent,
@@ -62,6 +65,13 @@ _HELD_BYTES = 65_536
 TIRED_S = 0.05
 # The kernel changes the priority of one group in a tenth of a second.
 _TRIES_TO_GIVE_WAY = 40
+
+
+# An output is held as UTF-16, as UTF-8 and as Python's objects, up to 200 bytes for each of 400,000 (domain.json_text).
+_COPIES = 16
+_SPARE_BYTES = 192 * MIB
+# Cranelift takes up to a hundred times a module's size.
+_TRANSLATION_BYTES = 2048 * MIB
 
 
 class _Closed(Exception):
@@ -198,12 +208,32 @@ def _serve(connection: _Connection) -> None:
     outlive_signals_but_not_the_parent(prepare.parent_pid)
     refused = [drop_capabilities()]
     engine = _engine_of(prepare.role)  # before: Wasmtime looks up how many processors there are for it
+    most_data_bytes = data_bytes() + _work_bytes(prepare.role, prepare.limits)
     refused.append(allow_only_reading(prepare.readable))
     answer = _answerer(prepare.role, engine, prepare.limits, connection)
-    refused.append(give_up_privileges())
+    close_standard_streams()
+    refused.append(give_up_privileges(most_data_bytes))
     connection.send(Ready("; ".join(problem for problem in refused if problem)))
     while not connection.is_tired:
-        connection.send(answer(connection.receive()))
+        connection.send(_answer(answer, connection))
+
+
+def _answer(answer: Callable[[Request], Reply], connection: _Connection) -> Reply:
+    request = connection.receive()
+    try:
+        return answer(request)
+    except Exception as error:  # there is no standard error to tell it to, and this process is not to be trusted now
+        connection.is_tired = True
+        return CannotRun(f"it failed: {type(error).__name__}: {error}", code_is_bad=False)
+
+
+def _work_bytes(role: Role, limits: Limits) -> int:
+    """How much memory the process may need to write to, besides its engine's."""
+    if role is not Role.EXECUTOR:
+        return _TRANSLATION_BYTES
+    # Every slot of the engine's pool may have a memory that a guest has grown.
+    texts_bytes = _COPIES * (limits.input_bytes + limits.output_bytes + limits.log_bytes)
+    return SLOTS * limits.memory_bytes + texts_bytes + _SPARE_BYTES
 
 
 def _engine_of(role: Role) -> Engine:
