@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from projectnil.api.openapi import openapi_document, problem_kinds
+from projectnil.api.openapi import openapi_document, problem_in_general, problem_kinds
 from projectnil.api.problems import METHOD_NOT_ALLOWED, PATH_NOT_FOUND, REFUSALS
 from projectnil.api.routes import OPERATIONS
 from tests.support.functions import ECHO, execute, ready
@@ -86,9 +86,72 @@ def test_the_page_for_people_has_it_all_and_refers_to_nothing_outside(http: http
         assert f"<code>{operation.path}</code>" in page.text
     for kind in problem_kinds():
         assert f"id='{kind.name}'" in page.text
-    for outside in ("http://", "https://", "src=", "<script", "@import", "url("):
-        assert outside not in page.text
+    loading = r"https?://(?!127\.0\.0\.1:8080)|\ssrc=|<link|@import|url\("
+    assert re.findall(loading, page.text) == []
+    policy = dict(rule.split(" ", 1) for rule in page.headers["Content-Security-Policy"].split("; "))
+    assert (policy["default-src"], policy["connect-src"]) == ("'none'", "'self'")
+    assert "unsafe" not in str(policy)
     assert http.get("/", follow_redirects=True).text == page.text
+
+
+BODY: Json = {"name": "add", "language": "assemblyscript", "source": ECHO}
+
+
+def provoke(http: httpx.Client, kind: str, method: str, path: str) -> httpx.Response:
+    """Do what the example of a problem says was done."""
+    match kind:
+        case "invalid-input" | "too-large":
+            return http.request(method, path, **_refused(kind, method, path))
+        case "unsupported-language":
+            return http.request(method, path, json=BODY | {"language": "cobol"})
+        case "unsupported-media-type":
+            return http.request(method, path, content=b"{}", headers={"content-type": "text/plain"})
+        case "method-not-allowed":
+            return http.patch(path)
+        case "origin-not-allowed":
+            return http.request(method, path, headers={"sec-fetch-site": "cross-site"})
+        case "unknown-host":
+            return http.request(method, path, headers={"host": "example.org"})
+    return http.request(method, path, json=BODY if method in ("POST", "PUT") and "execute" not in path else None)
+
+
+def _refused(kind: str, method: str, path: str) -> Json:
+    """The arguments of a request with something that is invalid, or too large."""
+    is_invalid = kind == "invalid-input"
+    if path.endswith("/execute"):
+        return {"json": {"input": [] if is_invalid else {"a": "x" * (1_048_577 - 8)}}}
+    if method in ("POST", "PUT"):
+        without_name = {name: value for name, value in BODY.items() if name != "name"}
+        return {"json": without_name if is_invalid else BODY | {"source": "x" * 2_097_152}}
+    return {} if "42" in path.split("/") else {"params": {"limit": 0}}
+
+
+# It takes a platform in trouble, or a moment that passes.
+NOT_PROVOKED = {
+    "unavailable",
+    "internal",
+    "overloaded",
+    "execution-interrupted",
+    "function-not-ready",
+    "malformed-request",
+}
+
+
+def test_each_example_of_a_problem_is_what_the_platform_says(http: httpx.Client) -> None:
+    found = [
+        (name, method, example["value"])
+        for methods in DOCUMENT["paths"].values()
+        for method, operation in methods.items()
+        for response in operation["responses"].values()
+        for name, example in response.get("content", {}).get("application/problem+json", {}).get("examples", {}).items()
+    ]
+    found += [(kind.name, "get", problem_in_general(kind)) for kind in (PATH_NOT_FOUND, METHOD_NOT_ALLOWED, *REFUSALS)]
+    provoked = [each for each in found if each[0] not in NOT_PROVOKED]
+    assert len(provoked) > 20
+    for name, method, example in provoked:
+        answer = provoke(http, name, method.upper(), example["instance"]).json()
+        told = {key: answer.get(key) for key in example if key not in ("timestamp", "requestId")}
+        assert told == {key: value for key, value in example.items() if key in told}, (method, example)
 
 
 def _media(value: Any) -> list[Json]:

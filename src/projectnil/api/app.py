@@ -10,7 +10,8 @@ from starlette.types import Receive, Scope, Send
 from projectnil.api.bodies import HEADERS
 from projectnil.api.context import CONTEXT, ApiContext
 from projectnil.api.cross_origin import CrossOriginPolicy, is_preflight, preflight_response
-from projectnil.api.docs_page import docs_page
+from projectnil.api.docs_page import CONTENT_SECURITY_POLICY, docs_page, guide_page
+from projectnil.api.guides import GUIDES
 from projectnil.api.openapi import openapi_document
 from projectnil.api.problems import error_response
 from projectnil.api.request_id import HEADER, request_id_of
@@ -70,16 +71,19 @@ def _document_handlers() -> dict[str, Handler]:
     document = openapi_document(OPERATIONS)
     as_json = msgspec.json.encode(document)
     as_page = docs_page(document)
+    policy = {"Content-Security-Policy": CONTENT_SECURITY_POLICY}
 
     async def openapi(_: Request) -> Response:
         return Response(as_json, media_type="application/json")
 
     async def docs(_: Request) -> Response:
-        # The page needs nothing but itself, and may load nothing else.
-        policy = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"}
         return HTMLResponse(as_page, headers=policy)
+
+    async def guide(request: Request) -> Response:
+        return HTMLResponse(guide_page(request.url.path.removeprefix("/docs/")), headers=policy)
 
     async def root(_: Request) -> Response:
         return RedirectResponse("/docs", status_code=307)
 
-    return {"/openapi.json": openapi, "/docs": docs, "/": root}
+    guides = {f"/docs/{name}": guide for name in GUIDES}
+    return {"/openapi.json": openapi, "/docs": docs, "/": root, **guides}

@@ -1,31 +1,35 @@
-"""`/docs`: the OpenAPI document as one readable page. No script, no style sheet, no font from anywhere else."""
+"""`/docs`: the OpenAPI document as one readable page, where each operation can be tried; and the guides.
 
+Nothing comes from anywhere else, and the page may run and reach nothing but what it brings along.
+"""
+
+import hashlib
 import json
+from base64 import b64encode
 from collections.abc import Iterator
 from html import escape
+from pathlib import Path
 from typing import Any
 
-from projectnil.api.openapi import problem_example, problem_kinds
+from projectnil.api import trying
+from projectnil.api.guides import GUIDES, guide_body, guide_list
+from projectnil.api.openapi import problem_in_general, problem_kinds
 
 Json = dict[str, Any]
 
-_STYLE = """
-:root { color-scheme: light dark; --line: color-mix(in srgb, currentColor 18%, transparent); }
-body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 54rem; padding: 1.5rem; }
-h1 { margin-bottom: 0; } h2 { border-bottom: 1px solid var(--line); margin-top: 2.5rem; padding-bottom: .25rem; }
-nav ul { columns: 2; padding-left: 1rem; } nav li { break-inside: avoid; list-style: none; }
-article { border: 1px solid var(--line); border-radius: .5rem; margin: 1.25rem 0; padding: .25rem 1.25rem 1rem; }
-h3 { font-size: 1.05rem; } h3 small { font-weight: normal; opacity: .75; }
-.method { border-radius: .25rem; color: #fff; font: 700 .8rem ui-monospace, monospace; padding: .15rem .5rem; }
-.get { background: #1f6f43; } .post { background: #1d4f91; }
-.put { background: #8a5a00; } .delete { background: #a32020; }
-code, pre { font: .875rem/1.45 ui-monospace, monospace; }
-pre { background: color-mix(in srgb, currentColor 6%, transparent); border-radius: .375rem; margin: .5rem 0;
-      overflow-x: auto; padding: .75rem; }
-table { border-collapse: collapse; width: 100%; }
-td, th { border-bottom: 1px solid var(--line); padding: .3rem .6rem .3rem 0; text-align: left; vertical-align: top; }
-summary { cursor: pointer; margin: .4rem 0; }
-"""
+_STYLE = Path(__file__).with_name("docs_style.css").read_text()
+_SCRIPT = Path(__file__).with_name("docs_script.js").read_text()
+
+
+def _hash(text: str) -> str:
+    # Content Security Policy Level 3, section 2.3.1: hash-source.
+    return f"'sha256-{b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+CONTENT_SECURITY_POLICY = (
+    f"default-src 'none'; style-src {_hash(_STYLE)}; script-src {_hash(_SCRIPT)}; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 
 
 def docs_page(document: Json) -> str:
@@ -33,18 +37,30 @@ def docs_page(document: Json) -> str:
     schemas = document["components"]["schemas"]
     info = document["info"]
     parts = [
-        f"<!doctype html><html lang='en'><meta charset='utf-8'><title>{escape(info['title'])} API</title>",
-        "<meta name='viewport' content='width=device-width, initial-scale=1'>",
-        f"<style>{_STYLE}</style><body><h1>{escape(info['title'])} API</h1>",
+        *_head(f"{info['title']} API"),
+        f"<h1>{escape(info['title'])} API</h1>",
         f"<p>Version {escape(info['version'])}. The same as a document for machines: ",
         "<a href='/openapi.json'>/openapi.json</a> (OpenAPI 3.1).</p>",
         *(f"<p>{_inline(text)}</p>" for text in info["description"].split("\n\n")),
+        f"<h2 id='guides'>Guides</h2><nav><ul>{guide_list()}</ul></nav>",
         *_contents(document),
         *_operations(document, schemas),
         *_problems(),
-        "</body></html>",
+        f"<script>{_SCRIPT}</script></body></html>",
     ]
     return "".join(parts)
+
+
+def guide_page(name: str) -> str:
+    """One of `GUIDES`, as HTML."""
+    back = "<p><a href='/docs'>API and guides</a></p>"
+    return "".join([*_head(f"{GUIDES[name]} - projectnil"), back, guide_body(name), back, "</body></html>"])
+
+
+def _head(title: str) -> Iterator[str]:
+    yield f"<!doctype html><html lang='en'><meta charset='utf-8'><title>{escape(title)}</title>"
+    yield "<meta name='viewport' content='width=device-width, initial-scale=1'>"
+    yield f"<style>{_STYLE}</style><body>"
 
 
 def _each(document: Json) -> Iterator[tuple[str, str, Json]]:
@@ -54,7 +70,7 @@ def _each(document: Json) -> Iterator[tuple[str, str, Json]]:
 
 
 def _contents(document: Json) -> Iterator[str]:
-    yield "<nav><ul>"
+    yield "<h2>Operations</h2><nav><ul>"
     for path, method, operation in _each(document):
         yield f"<li>{_method(method)} <a href='#{operation['operationId']}'><code>{escape(path)}</code></a></li>"
     yield "<li><a href='#errors'>Errors</a></li></ul></nav>"
@@ -71,6 +87,8 @@ def _operations(document: Json, schemas: Json) -> Iterator[str]:
 def _operation(path: str, method: str, operation: Json, schemas: Json) -> Iterator[str]:
     yield f"<article id='{operation['operationId']}'><h3>{_method(method)} <code>{escape(path)}</code> "
     yield f"<small>{escape(operation['summary'])}</small></h3><p>{_inline(operation['description'])}</p>"
+    yield from trying.curl_line(path, method, operation)
+    yield from trying.form(path, method, operation)
     if operation["parameters"]:
         yield from _parameters(operation["parameters"])
     if body := operation.get("requestBody"):
@@ -148,7 +166,7 @@ def _problems() -> Iterator[str]:
     for kind in problem_kinds():
         yield f"<article id='{kind.name}'><h3><code>{kind.status.value}</code> {escape(kind.title)} "
         yield f"<small>{escape(kind.name)}</small></h3><pre><code>"
-        yield escape(json.dumps(problem_example(kind, "/functions"), indent=2, ensure_ascii=False))
+        yield escape(json.dumps(problem_in_general(kind), indent=2, ensure_ascii=False))
         yield "</code></pre></article>"
 
 

@@ -124,7 +124,7 @@ PROBLEMS: dict[str, tuple[str, dict[str, Any]]] = {
         f"execution {EXECUTION_ID} is still running; delete it once it has ended",
         {"executionId": EXECUTION_ID},
     ),
-    "too-large": ("input may have at most 1 MiB (1,048,576 bytes); this one is 2,097,152 bytes", {}),
+    "too-large": ("source may have at most 1 MiB (1,048,576 bytes); this one is 2,097,152 bytes", {}),
     "unsupported-language": (
         "language 'cobol' is not supported; supported: assemblyscript",
         {"supported": ["assemblyscript"]},
@@ -151,3 +151,26 @@ PROBLEMS: dict[str, tuple[str, dict[str, Any]]] = {
     "unsupported-media-type": ("the body is declared as text/plain; send application/json", {}),
     "internal": ("an unexpected error; the log has it under request 019aa5c6-1b2c-7d3e-8f40-5a6b7c8d9e0f", {}),
 }
+
+# What belongs to no operation is met elsewhere.
+PROBLEM_PATHS = {"path-not-found": "/function", "malformed-request": ""}
+
+# Where a problem reads otherwise.
+EXECUTE_PROBLEMS: dict[str, tuple[str, dict[str, Any]]] = {
+    "invalid-input": ("input: must be a JSON object, and this is an array", {"field": "input"}),
+    "too-large": ("input may have at most 1 MiB (1,048,576 bytes); this one is 1,048,577 bytes", {}),
+}
+INVALID_LIMIT: tuple[str, dict[str, Any]] = (
+    "limit: must be a whole number from 1 to 500; it is '0'",
+    {"field": "limit"},
+)
+NO_ID = "42"
+
+
+def invalid_id(path: str) -> tuple[str, dict[str, Any]]:
+    """The problem of an id in a path that is none."""
+    field = "execution id" if path.startswith("/executions") else "function id"
+    return (
+        f"{field}: must be a UUID such as 0198c1a2-7d3e-7c55-9f0e-2b6f5a4c1d90; it is '{NO_ID}'",
+        {"field": field},
+    )

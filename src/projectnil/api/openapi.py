@@ -7,9 +7,9 @@ from typing import Any, get_args, get_origin
 import msgspec
 
 from projectnil import __version__
-from projectnil.api import examples, problems, schemas
+from projectnil.api import examples, problems, schemas, trying
 from projectnil.api.problems import KINDS, Kind, Problem
-from projectnil.api.routes import Body, Operation, Parameter
+from projectnil.api.routes import OPERATIONS, Body, Operation, Parameter
 from projectnil.domain import errors
 
 Json = dict[str, Any]
@@ -44,9 +44,28 @@ def problem_kinds() -> list[Kind]:
     return [*KINDS.values(), *problems.OTHER_KINDS]
 
 
-def problem_example(kind: Kind, path: str) -> Json:
-    """A problem of this kind, as a client would see it at `path`."""
+def problem_in_general(kind: Kind) -> Json:
+    """A problem of this kind, at the first operation that may answer with it, or where it may be met at all."""
+    for operation in OPERATIONS:
+        if kind in _kinds(operation):
+            return problem_example(kind, operation)
+    return _problem_at(kind, *examples.PROBLEMS[kind.name], examples.PROBLEM_PATHS.get(kind.name, "/functions"))
+
+
+def problem_example(kind: Kind, operation: Operation) -> Json:
+    """A problem of this kind, as a client of the operation would see it."""
     detail, extra = examples.PROBLEMS[kind.name]
+    path = trying.example_path(operation.path, [_parameter(parameter) for parameter in operation.parameters])
+    names = {parameter.name for parameter in operation.parameters}
+    if kind is KINDS[errors.InvalidInput] and operation.takes is None:
+        detail, extra = examples.INVALID_LIMIT if "limit" in names else examples.invalid_id(operation.path)
+        path = path if "limit" in names else path.replace(path.split("/")[2], examples.NO_ID)
+    elif operation.takes is not None and operation.takes.shape is schemas.ExecuteBody:
+        detail, extra = examples.EXECUTE_PROBLEMS.get(kind.name, (detail, extra))
+    return _problem_at(kind, detail, extra, path)
+
+
+def _problem_at(kind: Kind, detail: str, extra: Json, path: str) -> Json:
     return {
         "type": f"/docs#{kind.name}",
         "title": kind.title,
@@ -91,35 +110,39 @@ def _parameter(parameter: Parameter) -> Json:
 
 def _responses(operation: Operation) -> Json:
     responses = {str(status): _content(body) for status, body in operation.answers.items()}
+    kinds = _kinds(operation)
+    for status in sorted({kind.status for kind in kinds}):
+        responses[str(status.value)] = _problems(operation, status, [k for k in kinds if k.status is status])
+    return {**dict(sorted(responses.items())), "default": _any_problem(operation)}
+
+
+def _kinds(operation: Operation) -> list[Kind]:
+    """The problems that it may answer with."""
     families = (*operation.errors, errors.PlatformUnavailable) if operation.tag != "platform" else operation.errors
     kinds = [*dict.fromkeys(KINDS[family] for family in families), problems.INTERNAL]
-    if operation.takes is not None:
-        kinds.append(problems.UNSUPPORTED_MEDIA_TYPE)
-    for status in sorted({kind.status for kind in kinds}):
-        responses[str(status.value)] = _problems(operation.path, status, [k for k in kinds if k.status is status])
-    return {**dict(sorted(responses.items())), "default": _any_problem(operation.path)}
+    return [*kinds, problems.UNSUPPORTED_MEDIA_TYPE] if operation.takes is not None else kinds
 
 
-def _any_problem(path: str) -> Json:
+def _any_problem(operation: Operation) -> Json:
     statuses = ", ".join(str(kind.status.value) for kind in problems.REFUSALS)
     return {
         "description": f"what any request may be answered with ({statuses}): see the errors at `/docs`",
         "content": {
             problems.MEDIA_TYPE: {
                 "schema": {"$ref": _REF.format(name="Problem")},
-                "example": problem_example(problems.ORIGIN_NOT_ALLOWED, path),
+                "example": problem_example(problems.ORIGIN_NOT_ALLOWED, operation),
             }
         },
     }
 
 
-def _problems(path: str, status: HTTPStatus, kinds: Sequence[Kind]) -> Json:
+def _problems(operation: Operation, status: HTTPStatus, kinds: Sequence[Kind]) -> Json:
     response: Json = {
         "description": "; ".join(kind.title for kind in kinds),
         "content": {
             problems.MEDIA_TYPE: {
                 "schema": {"$ref": _REF.format(name="Problem")},
-                "examples": {kind.name: {"value": problem_example(kind, path)} for kind in kinds},
+                "examples": {kind.name: {"value": problem_example(kind, operation)} for kind in kinds},
             }
         },
     }
