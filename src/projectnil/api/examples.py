@@ -164,13 +164,12 @@ INVALID_LIMIT: tuple[str, dict[str, Any]] = (
     "limit: must be a whole number from 1 to 500; it is '0'",
     {"field": "limit"},
 )
-NO_ID = "42"
+# A function whose name is in the path need not repeat it.
+NAMED_PROBLEMS: dict[str, tuple[str, dict[str, Any]]] = {
+    "invalid-input": ("source: is required", {"field": "source"}),
+}
 
 
-def invalid_id(path: str) -> tuple[str, dict[str, Any]]:
-    """The problem of an id in a path that is none."""
-    field = "execution id" if path.startswith("/executions") else "function id"
-    return (
-        f"{field}: must be a UUID such as 0198c1a2-7d3e-7c55-9f0e-2b6f5a4c1d90; it is '{NO_ID}'",
-        {"field": field},
-    )
+def unknown_parameter(method: str, path: str) -> tuple[str, dict[str, Any]]:
+    """The problem of a misspelt query parameter at an operation that has none."""
+    return f"stauts: unknown query parameter of {method} {path}; it has none", {"field": "stauts"}

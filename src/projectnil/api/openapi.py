@@ -54,15 +54,24 @@ def problem_in_general(kind: Kind) -> Json:
 
 def problem_example(kind: Kind, operation: Operation) -> Json:
     """A problem of this kind, as a client of the operation would see it."""
-    detail, extra = examples.PROBLEMS[kind.name]
     path = trying.example_path(operation.path, [_parameter(parameter) for parameter in operation.parameters])
-    names = {parameter.name for parameter in operation.parameters}
-    if kind is KINDS[errors.InvalidInput] and operation.takes is None:
-        detail, extra = examples.INVALID_LIMIT if "limit" in names else examples.invalid_id(operation.path)
-        path = path if "limit" in names else path.replace(path.split("/")[2], examples.NO_ID)
-    elif operation.takes is not None and operation.takes.shape is schemas.ExecuteBody:
+    return _problem_at(kind, *_told(kind, operation), path)
+
+
+def _told(kind: Kind, operation: Operation) -> tuple[str, Json]:
+    """Its detail, and what it has beyond the common members."""
+    detail, extra = examples.PROBLEMS[kind.name]
+    if operation.takes is None and kind is KINDS[errors.InvalidInput]:
+        if "limit" in operation.query_names:
+            return examples.INVALID_LIMIT
+        return examples.unknown_parameter(operation.method, operation.path)
+    if operation.takes is not None and operation.takes.shape is schemas.ExecuteBody:
         detail, extra = examples.EXECUTE_PROBLEMS.get(kind.name, (detail, extra))
-    return _problem_at(kind, detail, extra, path)
+    if operation.takes is not None and operation.takes.shape is schemas.NamedFunctionBody:
+        detail, extra = examples.NAMED_PROBLEMS.get(kind.name, (detail, extra))
+    if "{name}" in operation.path and kind is KINDS[errors.FunctionNotFound]:
+        detail = "there is no function named 'add'"
+    return detail, extra
 
 
 def _problem_at(kind: Kind, detail: str, extra: Json, path: str) -> Json:

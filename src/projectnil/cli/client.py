@@ -15,6 +15,7 @@ Json = dict[str, Any]
 
 SHORT_ID_DIGITS = 8
 _POLL_S = 0.1
+_PAGE = 500  # the most that the API gives at once
 _is_id = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE).fullmatch
 _is_short_id = re.compile(rf"[0-9a-f]{{{SHORT_ID_DIGITS}}}", re.IGNORECASE).fullmatch
 _NEXT = re.compile(r'<([^>]+)>; rel="next"')
@@ -34,6 +35,16 @@ class Client:
 
     def get(self, path: str, **query: Any) -> Any:
         return self._read(self._send("GET", _with_query(path, query)))
+
+    def get_many(self, path: str, limit: int, **query: Any) -> list[Any]:
+        """Up to `limit` items. A page of a search may have fewer, and the next one more."""
+        found: list[Any] = []
+        target: str | None = _with_query(path, {"limit": min(limit, _PAGE), **query})
+        while target is not None and len(found) < limit:
+            answer = self._send("GET", target)
+            found += self._read(answer)
+            target = _next_of(answer)
+        return found[:limit]
 
     def find(self, name_or_id: str) -> str:
         """The id of the function with this id, this name, or this short id."""
@@ -99,8 +110,8 @@ class Client:
         result: Json = self._read(self._send("POST", f"/functions/{function_id}/execute", body))
         return result
 
-    def delete(self, function_id: str) -> None:
-        self._send("DELETE", f"/functions/{function_id}")
+    def delete(self, path: str) -> None:
+        self._send("DELETE", path)
 
     def _find(self, name_or_id: str) -> str | None:
         if _is_id(name_or_id):
@@ -122,8 +133,7 @@ class Client:
                 raise CommandFailed(f"more than one id ends in {short_id}; use a whole one: {_ids(found)}")
             if found:
                 return str(found[0]["id"])
-            following = _NEXT.match(answer.link)
-            target = following[1] if following else None
+            target = _next_of(answer)
         return None
 
     def _call(self, method: str, path: str, body: Json) -> Any:
@@ -148,6 +158,12 @@ class Client:
 def _with_query(path: str, query: Json) -> str:
     given = {name: value for name, value in query.items() if value is not None}
     return f"{path}?{urlencode(given, quote_via=quote)}" if given else path
+
+
+def _next_of(answer: Answer) -> str | None:
+    """The path of the next page; None on the last."""
+    following = _NEXT.match(answer.link)
+    return following[1] if following else None
 
 
 def _ids(items: list[Json]) -> str:

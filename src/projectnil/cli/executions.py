@@ -6,14 +6,21 @@ from typing import Any
 
 from projectnil.cli import output, streams
 from projectnil.cli.failures import CommandFailed
-from projectnil.cli.functions import short
+from projectnil.cli.functions import add_yes, check_wanted, short
 from projectnil.cli.options import add_common, add_function, add_list_options, client_of, filled
+from projectnil.domain.text import visible_line
 
 Json = dict[str, Any]
 
 STATUSES = ("RUNNING", "COMPLETED", "FAILED")
+_FILTERS = {
+    "since": "only those created at this time or later, such as 2026-11-21T09:30:00Z",
+    "until": "only those created before this time",
+    "error": "only those whose error message contains this text",
+}
 _COLUMNS = (
     output.Column("ID", 9),
+    output.Column("FUNCTION", 5, least=10),
     output.Column("STATUS", 7),
     output.Column("STARTED", 1),
     output.Column("TOOK", 2),
@@ -53,6 +60,8 @@ def invoke(options: Namespace) -> int:
 def executions_arguments(parser: ArgumentParser) -> None:
     add_function(parser, nargs="?")
     add_list_options(parser, STATUSES, limit=20)
+    for name, about in _FILTERS.items():
+        parser.add_argument(f"--{name}", type=filled, metavar=name.upper(), help=about)
     add_common(parser)
 
 
@@ -61,7 +70,8 @@ def executions(options: Namespace) -> int:
         path = "/executions"
         if options.function is not None:
             path = f"/functions/{client.find(options.function)}/executions"
-        found = client.get(path, limit=options.limit, status=options.status)
+        filters = {name: getattr(options, name) for name in ("status", *_FILTERS)}
+        found = client.get_many(path, options.limit, **filters)
     if options.as_json:
         output.print_json(found)
     else:
@@ -71,12 +81,20 @@ def executions(options: Namespace) -> int:
 
 def execution_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("execution_id", metavar="ID", type=filled, help="an execution's id, or the id's last 8 digits")
+    parser.add_argument("--delete", action="store_true", help="delete it instead")
+    add_yes(parser)
     add_common(parser)
 
 
 def execution(options: Namespace) -> int:
     with client_of(options) as client:
-        details = client.get(f"/executions/{client.find_execution(options.execution_id)}")
+        execution_id = client.find_execution(options.execution_id)
+        if options.delete:
+            check_wanted(f"execution {execution_id}", options.yes)
+            client.delete(f"/executions/{execution_id}")
+            output.print_deleted(execution_id, as_json=options.as_json)
+            return 0
+        details = client.get(f"/executions/{execution_id}")
     if options.as_json:
         output.print_json(details)
     else:
@@ -87,7 +105,8 @@ def execution(options: Namespace) -> int:
 def _print_execution(details: Json) -> None:
     fields = {
         "id": details["id"],
-        "function": details["functionId"],
+        "function": f"{visible_line(details['functionName'])}  {details['functionId']}",
+        "revision": details["revision"] or "-",
         "status": output.status_text(details["status"]),
         "started": output.when(details["startedAt"]),
         "took": output.duration(details),
@@ -126,6 +145,7 @@ def _read_file(path: str) -> str:
 def _row(execution: Json, wide: bool) -> list[str]:
     return [
         execution["id"] if wide else short(execution["id"]),
+        execution["functionName"],
         execution["status"],
         output.when(execution["startedAt"]),
         output.duration(execution),

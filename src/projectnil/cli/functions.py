@@ -64,7 +64,7 @@ def list_functions_arguments(parser: ArgumentParser) -> None:
 
 def list_functions(options: Namespace) -> int:
     with client_of(options) as client:
-        functions = client.get("/functions", limit=options.limit, status=options.status)
+        functions = client.get_many("/functions", options.limit, status=options.status)
     if options.as_json:
         output.print_json(functions)
     else:
@@ -111,11 +111,8 @@ def delete(options: Namespace) -> int:
     with client_of(options) as client:
         function_id = client.find(options.function)
         check_wanted(f"{_told(client, function_id)} and all its executions", options.yes)
-        client.delete(function_id)
-    if options.as_json:
-        output.print_json({"id": function_id})
-    else:
-        output.print_line(f"deleted {function_id}")
+        client.delete(f"/functions/{function_id}")
+    output.print_deleted(function_id, as_json=options.as_json)
     return 0
 
 

@@ -63,11 +63,11 @@ def when(timestamp: str | None) -> str:
 
 def duration(execution: Json) -> str:
     """How long an execution took."""
-    begin, end = execution["startedAt"] or execution["createdAt"], execution["completedAt"]
-    if end is None:
+    if execution["durationMs"] is None:
         return "-"
-    seconds = (datetime.fromisoformat(end) - datetime.fromisoformat(begin)).total_seconds()
-    return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1000:.1f} ms"
+    milliseconds = float(execution["durationMs"])
+    # 999.96 ms is not 1000.0 ms.
+    return f"{milliseconds:.1f} ms" if milliseconds < 999.95 else f"{milliseconds / 1000:.1f} s"
 
 
 def compact(value: Any) -> str:
@@ -140,6 +140,13 @@ def print_fields(fields: Json) -> None:
     width = max(map(len, fields)) + 2
     for name, value in fields.items():
         print_line(styled(f"{name:<{width}}", "bold") + str(value))
+
+
+def print_deleted(identifier: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"id": identifier})
+    else:
+        print_line(f"deleted {identifier}")
 
 
 def print_text(text: str, style: str | None = None) -> None:
