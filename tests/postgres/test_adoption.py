@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from projectnil.domain.executions import ExecutionFilter, ExecutionStatus
 from projectnil.domain.functions import FunctionStatus, NewFunction
 from projectnil.domain.ids import FunctionId, place_of
 from projectnil.domain.languages import Language
-from projectnil.flows import catalog, compilation, registration, results, retention
+from projectnil.flows import catalog, compilation, history, registration, results, retention
 from projectnil.postgres.connections import Connection, Pool, connect, opened_pool
 from projectnil.postgres.migrations import runner
 from projectnil.postgres.migrations.changelog import read_changelog
@@ -129,6 +130,48 @@ async def test_functions_are_paged_by_age(adopted: Pool) -> None:
         seen.append(page[0].name)
         before = place_of(page[0].id, page[0].created_at)
     assert seen == ["new", *STATES]
+
+
+async def test_executions_are_paged_by_age_whatever_is_asked(adopted: Pool) -> None:
+    await retention.ensure_partitions(adopted)
+    function_id = FunctionId(await adopted.fetchval("SELECT id::text FROM functions WHERE name = 'READY'"))
+    # Newer ones, with ids of version 7; one old one by chance in a week that has a partition, one before all weeks.
+    await adopted.execute(
+        "INSERT INTO executions (function_id, status, output) SELECT $1, 'COMPLETED', '1' FROM generate_series(1, 30)",
+        function_id,
+    )
+    for moment in ("now()", "'1990-01-01'::timestamptz"):
+        await adopted.execute(
+            "INSERT INTO executions (id, function_id, status, output, created_at) SELECT overlay(execution_id_bound("
+            f"{moment})::text placing '4' from 15)::uuid, $1, 'COMPLETED', '7', now() - interval '30 days 3 hours'",
+            function_id,
+        )
+    for wanted, condition in (
+        (ExecutionFilter(), "true"),
+        (ExecutionFilter(function_id=function_id), "true"),
+        (ExecutionFilter(status=ExecutionStatus.FAILED), "status = 'FAILED'"),
+        (ExecutionFilter(error="trap"), "error_message LIKE '%trap%'"),
+        (ExecutionFilter(until=datetime.now(UTC) - timedelta(days=1)), "created_at < now() - interval '1 day'"),
+    ):
+        rows = await adopted.fetch(
+            f"SELECT id::text FROM executions WHERE {condition} ORDER BY id_place(id, created_at) DESC"
+        )
+        assert await pages(adopted, wanted) == [row["id"] for row in rows], wanted
+
+
+async def pages(pool: Pool, wanted: ExecutionFilter) -> list[str]:
+    """The ids, in pages of seven, as the API turns them."""
+    seen: list[str] = []
+    before: str | None = None
+    while True:
+        found = await history.list_executions(pool, wanted, before=before, most=8)
+        seen += [execution.id for execution in found.executions[:7]]
+        if len(found.executions) > 7:
+            before = place_of(found.executions[6].id, found.executions[6].created_at)
+        elif found.looked_to is not None:
+            before = found.looked_to
+        else:
+            return seen
 
 
 async def test_a_place_is_the_same_for_the_database(adopted: Pool) -> None:

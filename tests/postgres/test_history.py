@@ -142,7 +142,7 @@ async def test_a_search_goes_on_where_it_gave_up_and_finds_everything_once(pool:
         row = await store(pool, function_id, FAILED, number, "a needle" if needle else "hay")
         wanted += [row] if needle else []
     found: list[ExecutionId] = []
-    looked_to: ExecutionId | None = None
+    looked_to: str | None = None
     pages = 0
     search = ExecutionFilter(error="needle", function_id=function_id if of_function else None)
     async with pool.acquire() as conn:

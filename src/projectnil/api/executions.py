@@ -56,7 +56,7 @@ async def _input(request: Request) -> bytes:
 async def index(request: Request) -> Response:
     page = parse_page(request)
     wanted = _wanted(request, query_id(request, "function"), query_short_id(request))
-    found = await history.list_executions(context_of(request).pool, wanted, before=_before(page), most=page.fetch)
+    found = await history.list_executions(context_of(request).pool, wanted, before=page.before, most=page.fetch)
     return _found_response(request, page, found)
 
 
@@ -64,7 +64,7 @@ async def index_of_function(request: Request) -> Response:
     function_id = FunctionId(path_id(request, "function"))
     page, wanted = parse_page(request), _wanted(request, function_id)
     found = await history.list_executions_of(
-        context_of(request).pool, function_id, wanted, before=_before(page), most=page.fetch
+        context_of(request).pool, function_id, wanted, before=page.before, most=page.fetch
     )
     return _found_response(request, page, found)
 
@@ -85,10 +85,6 @@ def _error_part(request: Request) -> str | None:
     if text == "":
         raise InvalidInput("must be a part of an error message, and it is empty", "error")
     return text
-
-
-def _before(page: Page) -> ExecutionId | None:
-    return ExecutionId(page.before) if page.before else None
 
 
 def _found_response(request: Request, page: Page, found: Found) -> Response:

@@ -21,14 +21,14 @@ async def get_execution(pool: Pool, execution_id: ExecutionId) -> Execution:
     return execution
 
 
-async def list_executions(pool: Pool, wanted: ExecutionFilter, *, before: ExecutionId | None, most: int) -> Found:
-    """Newest first, older than the id `before`."""
+async def list_executions(pool: Pool, wanted: ExecutionFilter, *, before: str | None, most: int) -> Found:
+    """Newest first, older than the place `before` (see `place_of`)."""
     async with pool.acquire() as conn:
         return await history.list_page(conn, wanted, before=before, most=most)
 
 
 async def list_executions_of(
-    pool: Pool, function_id: FunctionId, wanted: ExecutionFilter, *, before: ExecutionId | None, most: int
+    pool: Pool, function_id: FunctionId, wanted: ExecutionFilter, *, before: str | None, most: int
 ) -> Found:
     """As `list_executions`, of a function that must exist. Raises FunctionNotFound."""
     async with pool.acquire() as conn:

@@ -7,8 +7,8 @@ import msgspec
 
 from projectnil.domain.executions import Execution, ExecutionStatus
 from projectnil.domain.ids import ExecutionId, FunctionId, NodeId
+from projectnil.postgres.adopted import SUMMARY_COLUMNS
 from projectnil.postgres.connections import Connection
-from projectnil.postgres.history import SUMMARY_COLUMNS
 
 _COLUMNS = f"{SUMMARY_COLUMNS}, input::text AS input, output::text AS output, logs"
 

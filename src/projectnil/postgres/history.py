@@ -4,19 +4,18 @@ A condition is met by an index, or by looking at rows one after the other. One r
 rows; the next goes on from there.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import msgspec
 
 from projectnil.domain.executions import ExecutionFilter, ExecutionStatus, ExecutionSummary
-from projectnil.domain.ids import ExecutionId, first_id_at
+from projectnil.domain.ids import ExecutionId, first_id_at, is_version_7
+from projectnil.postgres import adopted
+from projectnil.postgres.adopted import SUMMARY_COLUMNS
 from projectnil.postgres.connections import Connection
 
-SUMMARY_COLUMNS = (
-    "id::text, function_id::text, (SELECT name FROM functions WHERE functions.id = function_id) AS function_name, "
-    "revision, status, error_message, created_at, started_at, completed_at"
-)
 _LOOK_AT = 100_000
 # Statement by statement, each small enough to be planned as one that will end soon.
 _STEP = 2_000
@@ -45,7 +44,9 @@ _ORDER = "executions.id DESC"  # ids sort by time
 # For one function, as a range of one: only the index of both columns has this order. After `function_id = ...` the ids
 # alone would do, and a page of a function that has not run for long might read all that the others ran since.
 _ORDER_OF_FUNCTION = "executions.function_id DESC, executions.id DESC"
-_LAST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
+# Adopted executions have random ids. Few are between these two, and all others are listed by `adopted`.
+_CLOCKS_AHEAD = timedelta(days=365)
+_BEFORE_THE_FIRST = first_id_at(datetime(2020, 1, 1, tzinfo=UTC))
 # What lives, or died a moment ago, says how old its oldest execution is.
 _RUNNING = "id >= (SELECT oldest_execution_id FROM nodes ORDER BY oldest_execution_id LIMIT 1)"
 # The predicates of the indexes in 005-history.sql.
@@ -60,35 +61,49 @@ _EARLIEST, _LATEST = datetime(1971, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzin
 
 
 class Found(msgspec.Struct, frozen=True):
-    """executions: the newest first. looked_to: where the search gave up for now, None when it is through."""
+    """executions: the newest first. looked_to: the place where the search gave up for now, None when it is through."""
 
     executions: list[ExecutionSummary]
-    looked_to: ExecutionId | None
+    looked_to: str | None
 
 
 async def list_page(
     conn: Connection,
     wanted: ExecutionFilter,
     *,
-    before: ExecutionId | None,
+    before: str | None,
     most: int,
     look_at: int = _LOOK_AT,
     step: int = _STEP,
 ) -> Found:
-    """Up to `most` executions older than the id `before`; fewer when `look_at` rows have no more of them.
+    """Up to `most` executions older than the place `before`; fewer when `look_at` rows have no more of them.
 
     step: how many rows one statement looks at.
     """
     found: list[ExecutionSummary] = []
     looked_to = before
-    for _ in range(0, look_at, step):
-        query = PageQuery(wanted, looked_to or ExecutionId(_LAST_ID))
-        rows = await conn.fetch(query.sql(most, step), *query.arguments)
-        found += [_summary(row) for row in rows if row["matches"]]
-        looked_to = rows[-1]["id"] if rows and rows[-1]["nth"] == step else None
-        if looked_to is None or len(found) >= most:
-            break
-    return Found(found[:most], looked_to)
+    if before is None or is_version_7(before):
+        newest = first_id_at(datetime.now(UTC) + _CLOCKS_AHEAD)
+        looked_to = min(before or newest, newest)
+        for _ in range(0, look_at, step):
+            query = PageQuery(wanted, ExecutionId(looked_to or newest))
+            rows = await conn.fetch(query.sql(most, step), *query.arguments)
+            found += [_summary(row) for row in rows if row["matches"] and is_version_7(row["id"])]
+            looked_to = _goes_on_at(rows, most, step)
+            if looked_to is None or len(found) >= most:
+                break
+        if looked_to is not None or len(found) >= most:
+            return Found(found[:most], looked_to)
+    older = await adopted.list_page(conn, wanted, before=looked_to, most=most - len(found), look_at=look_at)
+    return Found([*found, *map(_summary, older.rows)], older.looked_to)
+
+
+def _goes_on_at(rows: Sequence[asyncpg.Record], most: int, step: int) -> str | None:
+    """Where the next statement begins; None when there is nothing more, or only what has no time in its id."""
+    if not rows or (rows[-1]["nth"] != step and len(rows) < most) or rows[-1]["id"] < _BEFORE_THE_FIRST:
+        return None
+    last: str = rows[-1]["id"]
+    return last
 
 
 class PageQuery:
