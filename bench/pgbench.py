@@ -1,11 +1,13 @@
 """The baseline of durable writes: pgbench, from the embedded server's own wheel, on the platform's own server."""
 
+import os
 import re
 import subprocess
 from pathlib import Path
 
 import msgspec
 
+from projectnil.postgres import password
 from projectnil.postgres.embedded import binaries
 
 # The platform's own table, with all that belongs to it: partitions, the reference to functions, the second index.
@@ -50,7 +52,7 @@ class Pgbench(msgspec.Struct, frozen=True):
         ]
         sizes = [f"--client={clients}", f"--jobs={min(clients, 2)}", f"--time={max(1, round(duration_s))}"]
         text = script.replace("FUNCTION_ID", self.function_id)
-        done = subprocess.run([*command, *sizes], input=text, capture_output=True, text=True, check=False)
+        done = _run([*command, *sizes], self.sockets, text)
         rate = re.search(r"^tps = ([0-9.]+)", done.stdout, re.MULTILINE)
         latency_ms = re.search(r"^latency average = ([0-9.]+) ms", done.stdout, re.MULTILINE)
         failed = re.search(r"^number of failed transactions: ([0-9]+)", done.stdout, re.MULTILINE)
@@ -62,9 +64,15 @@ class Pgbench(msgspec.Struct, frozen=True):
 def run_sql(sockets: Path, sql: str) -> None:
     """Run statements one by one on the platform's database. sockets: the server's folder."""
     command = [_program("psql"), *_database(sockets), "--quiet", "--set=ON_ERROR_STOP=1"]
-    done = subprocess.run(command, input=sql, capture_output=True, text=True, check=False)
+    done = _run(command, sockets, sql)
     if done.returncode:
         raise RuntimeError(f"psql failed:\n{done.stderr}")
+
+
+def _run(command: list[str], sockets: Path, text: str) -> subprocess.CompletedProcess[str]:
+    # The cluster's folder is in the platform's data folder, and so is the password.
+    settings = {**os.environ, "PGPASSWORD": password.read(sockets.with_name("postgres.password"))}
+    return subprocess.run(command, input=text, capture_output=True, text=True, check=False, env=settings)
 
 
 def _database(sockets: Path) -> list[str]:

@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from projectnil.postgres.connections import connect
+from projectnil.postgres import password
 from projectnil.postgres.embedded import EmbeddedPostgres
 from tests.support.functions import ECHO, SPIN, execute, ready, register, wait_compiled
 from tests.support.platform import PNIL, READY, Platform, environment, running_platform, start_platform
@@ -195,6 +196,7 @@ async def test_ten_processes_that_migrate_at_once_do_it_once(cluster: Cluster) -
 
 async def test_parts_wait_for_a_database_that_is_only_starting_and_then_for_its_migration(data_dir: Path) -> None:
     data_dir.mkdir(parents=True)
+    password.ensure(data_dir / "postgres.password")
     embedded = EmbeddedPostgres(data_dir)
     with running_api(embedded.url, data_dir / "api", database_wait_s="60") as ready_url:
         waiting = asyncio.create_task(asyncio.to_thread(ready_url))
@@ -223,7 +225,7 @@ def test_migrating_waits_as_long_as_it_is_told_and_then_says_why(data_dir: Path)
 
 def test_an_api_refuses_a_database_that_was_not_migrated(tmp_path: Path, data_dir: Path) -> None:
     with running_platform(data_dir) as platform:
-        url = f"postgresql://postgres@/template1?host={platform.data_dir}/postgres"
+        url = EmbeddedPostgres(platform.data_dir).url.replace("/projectnil?", "/template1?")
         result = finish(["api", "--port", 0, "--database-url", url, "--data-dir", tmp_path])
         assert result.returncode == 1
         assert "run 'pnil migrate' first" in result.stderr

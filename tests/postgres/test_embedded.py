@@ -4,9 +4,11 @@ import asyncio
 import contextlib
 import os
 import signal
+import stat
 import time
 from pathlib import Path
 
+import asyncpg
 import psutil
 import pytest
 
@@ -45,6 +47,53 @@ async def test_it_starts_although_the_pid_of_a_killed_server_is_now_another_prog
         await stranger.wait()
 
 
+async def _refuses_strangers(server: EmbeddedPostgres) -> bool:
+    """Whether it lets nobody in without the password, nor with another one."""
+    refused = 0
+    for credentials in ("postgres@", "postgres:guess@"):
+        with pytest.raises(PlatformUnavailable) as refusal:
+            await connect(f"postgresql://{credentials}/postgres?host={server.sockets}")
+        refused += isinstance(refusal.value.__cause__, asyncpg.InvalidPasswordError | asyncpg.InterfaceError)
+    return refused == 2
+
+
+async def test_only_who_knows_the_password_may_connect_and_only_its_owner_may_read_it(data_dir: Path) -> None:
+    data_dir.mkdir()
+    server = EmbeddedPostgres(data_dir)
+    await server.start()
+    assert await _works(server)
+    assert await _refuses_strangers(server)
+    file = data_dir / "postgres.password"
+    assert (stat.S_IMODE(file.stat().st_mode), file.stat().st_uid) == (0o600, os.geteuid())
+    assert [path.name for path in data_dir.iterdir() if "told" in path.name or "unfinished" in path.name] == []
+    assert file.read_text().strip() not in (data_dir / "postgres.log").read_text()
+    await server.stop()
+
+
+@pytest.mark.parametrize("has_password_file", [False, True])
+async def test_a_cluster_that_trusts_or_has_another_password_is_converted(
+    data_dir: Path, has_password_file: bool
+) -> None:
+    data_dir.mkdir()
+    server = EmbeddedPostgres(data_dir)
+    await server.start()
+    conn = await connect(server.url)
+    await conn.execute("CREATE TABLE kept AS SELECT 42 AS answer")
+    await conn.close()
+    await server.stop()
+    if has_password_file:  # as after a restore from another folder
+        (data_dir / "postgres.password").write_text("another\n")
+    else:  # as an old release left it
+        (data_dir / "postgres.password").unlink()
+        (data_dir / "postgres" / "pg_hba.conf").write_text("local all all trust\n")
+    await server.start()
+    conn = await connect(server.url)
+    assert await conn.fetchval("SELECT answer FROM kept") == 42
+    await conn.close()
+    assert await _refuses_strangers(server)
+    await server.stop()
+
+
 async def test_a_cluster_that_was_not_finished_is_made_anew(data_dir: Path) -> None:
     (data_dir / "postgres.unfinished").mkdir(parents=True)
     (data_dir / "postgres.unfinished" / "PG_VERSION").write_text("18")
@@ -68,7 +117,7 @@ async def test_a_socket_folder_that_somebody_else_prepared_is_refused(data_dir: 
     long = data_dir / ("l" * 100)
     long.mkdir(parents=True)
     server = EmbeddedPostgres(long)
-    sockets = Path(server.url.partition("host=")[2])
+    sockets = server.sockets
     before = tmp_path.stat().st_uid
     sockets.symlink_to(tmp_path)
     try:

@@ -95,10 +95,10 @@ async def commits(url: str, enough: int) -> tuple[set[int], list[asyncio.Task[No
 
 async def test_everything_killed_in_random_order_under_load_starts_again_at_once_twenty_times(data_dir: Path) -> None:
     data_dir.mkdir()
-    url = EmbeddedPostgres(data_dir).url
     everything: set[int] = set()
     async with owners(data_dir) as starter:
         owner = await starter.start(reaped=True)
+        url = EmbeddedPostgres(data_dir).url
         conn = await connect(url)
         await conn.execute("CREATE TABLE written (n bigint GENERATED ALWAYS AS IDENTITY)")
         await conn.close()

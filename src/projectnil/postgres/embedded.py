@@ -21,6 +21,7 @@ from urllib.parse import quote
 import structlog
 
 from projectnil.domain.errors import PlatformUnavailable
+from projectnil.postgres import password
 from projectnil.postgres.connections import connect
 from projectnil.postgres.errors import STARTING_UP
 from projectnil.postgres.passage import allow_passage
@@ -59,6 +60,7 @@ class EmbeddedPostgres:
         self._max_connections = max_connections
         self._cluster = data_dir.absolute() / "postgres"
         self._log_file = data_dir.absolute() / "postgres.log"
+        self._password_file = data_dir.absolute() / "postgres.password"
         self._bin = binaries()
         self._user = _server_user()
         self._sockets = _socket_folder(self._cluster)
@@ -67,8 +69,13 @@ class EmbeddedPostgres:
 
     @property
     def url(self) -> str:
-        """The connection URL of the platform's database."""
+        """The connection URL of the platform's database, with its password. Raises PlatformUnavailable without one."""
         return self._url(DATABASE)
+
+    @property
+    def sockets(self) -> Path:
+        """The folder of the server's socket."""
+        return self._sockets
 
     async def start(self) -> None:
         """Make the cluster if there is none, run it, and return when it accepts connections.
@@ -109,7 +116,8 @@ class EmbeddedPostgres:
                 return
 
     def _url(self, database: str) -> str:
-        return f"postgresql://postgres@/{database}?host={quote(os.fspath(self._sockets), safe='/')}"
+        known = password.read(self._password_file)
+        return f"postgresql://postgres:{known}@/{database}?host={quote(os.fspath(self._sockets), safe='/')}"
 
     async def _create_cluster(self) -> None:
         log.info("postgres.creating_cluster", folder=str(self._cluster))
@@ -117,18 +125,51 @@ class EmbeddedPostgres:
         unfinished = self._cluster.with_name("postgres.unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
         _own_folder(unfinished, self._user)
-        arguments = ["--username=postgres", "--auth=trust", "--encoding=UTF8"]
+        known = password.ensure(self._password_file)
+        told = unfinished.with_name("postgres.password.told")  # the server's user may not read the platform's file
+        password.write_privately(told, known, self._owner())
+        arguments = ["--username=postgres", "--auth=scram-sha-256", f"--pwfile={told}", "--encoding=UTF8"]
+        settings = [f"--set={password.SCRAM_ITERATIONS}"]
         locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
-        initdb = await self._spawn("initdb", "--pgdata", str(unfinished), *arguments, *locale, capture=True)
         try:
-            output, _ = await initdb.communicate()
-        except asyncio.CancelledError:
-            initdb.kill()
-            await initdb.wait()
-            raise
-        if initdb.returncode != 0:
-            raise PlatformUnavailable(f"cannot create a Postgres cluster:\n{output.decode(errors='replace')}")
+            await self._run_to_end("initdb", "--pgdata", str(unfinished), *arguments, *settings, *locale)
+        finally:
+            told.unlink(missing_ok=True)
+        password.write_privately(unfinished / "pg_hba.conf", password.access_rules(known), self._owner())
         unfinished.rename(self._cluster)
+
+    async def _require_password(self) -> None:
+        """Let only those in who know the password: also on a cluster of an old release, or that was copied here."""
+        known = password.ensure(self._password_file)
+        rules = self._cluster / "pg_hba.conf"
+        if rules.exists() and rules.read_text() == password.access_rules(known):
+            return
+        log.info("postgres.setting_password", folder=str(self._cluster))
+        # No one can connect to a server in single-user mode, and it asks for no password.
+        arguments = ["--single", "-D", str(self._cluster), "-c", password.SCRAM_ITERATIONS, "postgres"]
+        said = await self._run_to_end("postgres", *arguments, given=f"ALTER ROLE postgres PASSWORD '{known}'\n")
+        if "ERROR:" in said:
+            raise PlatformUnavailable(
+                f"cannot set the password of the embedded Postgres:\n{said.replace(known, '***')}"
+            )
+        password.write_privately(rules, password.access_rules(known), self._owner())
+
+    async def _run_to_end(self, program: str, *arguments: str, given: str = "") -> str:
+        """Returns what it printed. Raises PlatformUnavailable when it failed."""
+        process = await self._spawn(program, *arguments, capture=True)
+        try:
+            output, _ = await process.communicate(given.encode())
+        except asyncio.CancelledError:
+            process.kill()
+            await process.wait()
+            raise
+        said = output.decode(errors="replace")
+        if process.returncode != 0:
+            raise PlatformUnavailable(f"{program} failed on the cluster of the embedded Postgres:\n{said}")
+        return said
+
+    def _owner(self) -> tuple[int, int] | None:
+        return (self._user.pw_uid, self._user.pw_gid) if self._user is not None else None
 
     async def _run_server(self) -> None:
         _own_folder(self._sockets, self._user)
@@ -152,6 +193,7 @@ class EmbeddedPostgres:
 
     async def _spawn_server(self, settings: list[str]) -> None:
         await self._predecessor.gone(_PREDECESSOR_TIMEOUT_S)
+        await self._require_password()
         self._process = await self._spawn("postgres", "-D", str(self._cluster), "-k", str(self._sockets), *settings)
 
     def _has_ended(self) -> bool:
@@ -185,7 +227,7 @@ class EmbeddedPostgres:
             return await asyncio.create_subprocess_exec(
                 self._bin / program,
                 *arguments,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE if capture else subprocess.DEVNULL,
                 stdout=subprocess.PIPE if capture else log_file,
                 stderr=subprocess.STDOUT,
                 cwd="/",
