@@ -16,8 +16,8 @@ import httpx
 import psutil
 import pytest
 
-from projectnil.postgres.connections import connect
 from projectnil.postgres import password
+from projectnil.postgres.connections import connect
 from projectnil.postgres.embedded import EmbeddedPostgres
 from tests.support.functions import ECHO, SPIN, execute, ready, register, wait_compiled
 from tests.support.platform import PNIL, READY, Platform, environment, running_platform, start_platform
