@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import msgspec
 import psycopg
@@ -15,6 +16,7 @@ from tests.support.waiting import eventually
 
 PASSWORD = "a-password-of-the-test"
 CHANGESETS = [changeset.id for changeset in read_changelog()]
+PREDECESSOR = Path(__file__).parents[2] / "tests" / "postgres" / "predecessor.sql"
 _CONTAINER = "projectnil-test-liquibase-postgres"
 
 
@@ -164,3 +166,16 @@ def test_a_database_with_rows_rolls_back_its_last_changeset_and_gets_it_again(se
     assert server.query(database, "SELECT (SELECT count(*) FROM functions), count(*) FROM pgmq.q_compilation_jobs") == [
         "1|1"
     ]
+
+
+def test_liquibase_adopts_a_database_of_the_original_system(server: Server) -> None:
+    database = server.create("adopted")
+    with psycopg.connect(server.url(database)) as conn:
+        conn.execute("CREATE EXTENSION pgmq")
+        conn.execute(PREDECESSOR.read_text().encode())
+    before = server.query(database, "SELECT id, name FROM functions ORDER BY id")
+    count = server.query(database, "SELECT count(*) FROM executions")
+    liquibase(server, database, "update")
+    assert server.query(database, "SELECT id, name FROM functions ORDER BY id") == before
+    assert server.query(database, "SELECT count(*) FROM executions") == count
+    assert pnil_migrate(server, database) == []

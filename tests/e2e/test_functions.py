@@ -4,6 +4,7 @@ import hashlib
 import time
 
 import httpx
+import pytest
 
 from tests.support.functions import BROKEN, CONSTANT, ECHO, execute, ready, register, wait_compiled
 
@@ -133,3 +134,27 @@ def test_lists_filter_by_status(http: httpx.Client) -> None:
     found = http.get("/functions", params={"name": "only-failed", "status": "FAILED"}).json()
     assert [item["id"] for item in found] == [function_id]
     assert http.get("/functions", params={"name": "only-failed", "status": "READY"}).json() == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["json-as/" + "a" * 300, "json-as/" + "a/" * 3_000, "json-as/\\0"],
+    ids=["a long name", "a long path", "NUL"],
+)
+def test_an_import_that_no_file_system_can_hold_fails_the_function(http: httpx.Client, path: str) -> None:
+    function_id = register(http, f'import {{ x }} from "{path}";\n{ECHO}')
+    details = wait_compiled(http, function_id)
+    assert details["status"] == "FAILED"
+    assert "not found" in details["compileError"]
+    assert http.get("/health").json()["compiler"]["status"] == "UP"
+
+
+def test_the_same_source_again_compiles_what_has_failed(http: httpx.Client) -> None:
+    body = {"name": "f", "language": "assemblyscript", "source": BROKEN}
+    function_id = register(http, BROKEN)
+    before = wait_compiled(http, function_id)
+    again = http.put(f"/functions/{function_id}", json=body).json()
+    assert (again["status"], again["revision"]) == ("PENDING", 1)
+    after = wait_compiled(http, function_id)
+    assert (after["status"], after["compileError"]) == ("FAILED", before["compileError"])
+    assert after["updatedAt"] > before["updatedAt"]

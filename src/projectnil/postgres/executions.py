@@ -1,12 +1,12 @@
 """The table `executions`. The two writes of the hot path take many rows at a time: see `coalescer`."""
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
 from projectnil.domain.executions import Execution, ExecutionStatus
-from projectnil.domain.ids import ExecutionId, FunctionId, NodeId
+from projectnil.domain.ids import ExecutionId, FunctionId, NodeId, first_id_at
 from projectnil.postgres.adopted import SUMMARY_COLUMNS
 from projectnil.postgres.connections import Connection
 
@@ -53,9 +53,11 @@ _DELETE = "DELETE FROM executions WHERE id = $1 AND status <> 'RUNNING' RETURNIN
 _INTERRUPT = """
 UPDATE executions
 SET status = 'FAILED', error_message = $3, completed_at = statement_timestamp()
-WHERE id >= $1 AND node_id = $2 AND status = 'RUNNING'
+WHERE id >= $1 AND id < $4 AND node_id = $2 AND status = 'RUNNING'
 RETURNING id::text, function_id::text
 """
+
+_CLOCKS_AHEAD = timedelta(days=365)
 
 
 class NewExecution(msgspec.Struct, frozen=True):
@@ -143,5 +145,7 @@ async def interrupt(
     conn: Connection, *, node_id: NodeId, oldest: str, message: str
 ) -> list[tuple[ExecutionId, FunctionId]]:
     """Fail what `node_id` left RUNNING, from the id `oldest` on; returns (execution, function) of each."""
-    rows = await conn.fetch(_INTERRUPT, oldest, node_id, message)
+    # Adopted executions have random ids, nearly all of them later than any of ours.
+    latest = first_id_at(datetime.now(UTC) + _CLOCKS_AHEAD)
+    rows = await conn.fetch(_INTERRUPT, oldest, node_id, message, latest)
     return [(row["id"], row["function_id"]) for row in rows]
