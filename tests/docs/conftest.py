@@ -28,7 +28,8 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def platform(checkout: Path) -> Iterator[Platform]:
     """`pnil serve` in the checkout, with its log in serve.log."""
-    with running_platform(checkout / ".projectnil") as running:
+    # A busy machine may take longer than the platform usually lets it.
+    with running_platform(checkout / ".projectnil", compile_timeout_s="120") as running:
         (checkout / "serve.log").symlink_to(running.log)
         yield running
 

@@ -14,13 +14,22 @@ import msgspec
 import structlog
 
 from projectnil.config import Settings
+from projectnil.domain.text import visible
 
 log = structlog.get_logger()
+
+
+def _visible(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """A terminal shows what others wrote (a path, a compiler's message), and does not obey it."""
+    return {name: visible(value) if isinstance(value, str) else value for name, value in event.items()}
+
 
 _READER_GONE = (errno.EPIPE, errno.EIO)  # a pipe's, a terminal's
 _CONSOLE_STEPS: list[structlog.typing.Processor] = [
     structlog.processors.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
+    structlog.processors.format_exc_info,
+    _visible,
     structlog.dev.ConsoleRenderer(),
 ]
 
