@@ -1,6 +1,6 @@
 """One warm toolchain for the whole folder: starting one takes longer than most of the tests."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -8,12 +8,15 @@ import pytest_asyncio
 
 from projectnil.compiler.assemblyscript.toolchain import AssemblyScript
 from projectnil.config import Settings
+from projectnil.domain.compilation import Compiled
 from tests.support.asc import compile_fresh
+from tests.support.guest import Guest
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 
 FreshCompiler = Callable[[str], bytes]
+Run = Callable[[str, object], Awaitable[object]]
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -35,3 +38,18 @@ def fresh_asc(tmp_path_factory: pytest.TempPathFactory) -> FreshCompiler:
         return made[source]
 
     return compile_source
+
+
+@pytest.fixture(scope="session")
+def run(toolchain: AssemblyScript) -> Run:
+    """Runs a source, which is compiled once: see Guest.run."""
+    guests: dict[str, Guest] = {}
+
+    async def run_source(source: str, given: object) -> object:
+        if source not in guests:
+            compiled = await toolchain.compile(source)
+            assert isinstance(compiled, Compiled), compiled
+            guests[source] = Guest(compiled.wasm)
+        return guests[source].run(given)
+
+    return run_source

@@ -21,6 +21,7 @@ from tests.docs.markdown import DOCUMENTS, ROOT, anchors, blocks, links, name_of
 
 DOCS = ROOT / "docs"
 SOURCE = ROOT / "src" / "projectnil"
+JSON_LIBRARY = ROOT / "toolchains" / "assemblyscript" / "json-as"
 
 # What the platform promises to log (the rest is its own affair, and documented all the same).
 PROMISED_EVENTS = [
@@ -260,7 +261,7 @@ def test_the_layers_are_those_that_the_import_contract_holds() -> None:
 @pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
 def test_every_source_file_a_document_names_exists(path: Path) -> None:
     for file in re.findall(r"`([\w/]+\.(?:py|mjs|sql))`", path.read_text()):
-        assert (SOURCE / file).exists() or list(SOURCE.rglob(file)), file
+        assert any(SOURCE.rglob(file)) or any(JSON_LIBRARY.rglob(file)), file
 
 
 # Decisions

@@ -8,7 +8,8 @@ from projectnil.compiler.assemblyscript.toolchain import NODE
 from projectnil.sandbox.wasm_format import HEADER_BYTES, Reader, sections
 
 LIBRARIES = Path(__file__).parents[2] / "toolchains" / "assemblyscript" / "node_modules"
-FLAGS = ("--exportRuntime", "--runtime", "incremental", "--optimize", "--transform", "json-as")
+FLAGS = ("--exportRuntime", "--runtime", "incremental", "--optimize")
+TRANSFORM = ("--transform", "json-as")  # brings the corrections of asc's library too
 
 LINES = b"projectnil.lines"
 
@@ -27,11 +28,11 @@ def _with_starts(wasm: bytes) -> Iterator[tuple[int, tuple[int, Reader, int]]]:
         start = found[2]
 
 
-def compile_fresh(source: str, folder: Path) -> bytes:
+def compile_fresh(source: str, folder: Path, transform: tuple[str, ...] = TRANSFORM) -> bytes:
     """The module that a new process makes of a source. folder: an empty one, for nothing else."""
     (folder / "function.ts").write_text(source)
     (folder / "node_modules").symlink_to(LIBRARIES)
     asc = folder / "node_modules" / "assemblyscript" / "bin" / "asc.js"
-    command = [str(NODE), str(asc), "function.ts", "-o", "function.wasm", *FLAGS]
+    command = [str(NODE), str(asc), "function.ts", "-o", "function.wasm", *FLAGS, *transform]
     subprocess.run(command, cwd=folder, env={}, check=True, capture_output=True)
     return (folder / "function.wasm").read_bytes()

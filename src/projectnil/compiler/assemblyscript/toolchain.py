@@ -172,6 +172,7 @@ class AssemblyScript:
             "--permission",
             f"--allow-fs-read={WORKER.parent}",
             f"--allow-fs-read={self._libraries}",
+            f"--allow-fs-read={self._libraries.parent / 'json-as'}",  # a link leads there
             f"--allow-fs-read={self._workspace.path}",
             f"--allow-fs-write={self._workspace.path}",
             str(WORKER),

@@ -21,7 +21,7 @@ const TEXT_CHARACTERS = 256 * 1024;
 const nodeModules = process.argv[2];
 const load = (file) => import(pathToFileURL(path.join(nodeModules, file)));
 const asc = await load("assemblyscript/dist/asc.js");
-const { default: JsonTransform } = await load("json-as/transform/lib/index.js");
+const { default: JsonTransform } = await load("json-as/transform.mjs");
 
 // ---- What the compiler may see ------------------------------------------------------------------------------------
 
@@ -125,7 +125,6 @@ async function compile(folder) {
   const source = readFileSync(path.join(folder, SOURCE), "utf8");
   let wasm = null;
   printed = "";
-  // json-as looks at the working directory to tell where its own sources are.
   process.chdir(folder);
   try {
     const { error } = await asc.main(FLAGS, {

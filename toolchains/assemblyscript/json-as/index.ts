@@ -1,0 +1,1 @@
+export { JSON } from "./assembly/index";

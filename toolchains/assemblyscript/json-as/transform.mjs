@@ -1,0 +1,286 @@
+// Writes the code of @json classes, as an asc transform: asc function.ts --transform json-as
+//
+// Every class with @json, its base classes and those derived from it get four methods, which assembly/read.ts and write.ts
+// call: __JSON_DEFAULTS sets fields to their initializers before reading, but those that hold an object; __JSON_READ takes the
+// value of a key; __JSON_COMPLETE sets what still holds none; __JSON_WRITE writes `,"key":value` for each field. Their code names the types as the source does, so the compiler resolves them: aliases,
+// generics and enums need no knowledge here.
+
+import "./std/patches.mjs";
+import {
+  CommonFlags, DiagnosticCategory, DiagnosticCode, DiagnosticMessage, formatDiagnostic, Node, NodeKind, Parser, SourceKind,
+} from "assemblyscript";
+
+const LIBRARY = "json-as";
+const NAMESPACE = "__JSON"; // JSON, under a name that no source uses
+const MARKS = ["json", "serializable"];
+const UNSUPPORTED = "~lib/json-as/assembly/unsupported/unsupported";
+
+export default class JsonTransform {
+  afterParse(parser) {
+    for (const source of parser.sources) {
+      const isUsers = source.sourceKind === SourceKind.User || source.sourceKind === SourceKind.UserEntry;
+      if (isUsers && source.statements.some(importsLibrary)) complete(source);
+    }
+  }
+
+  /** A type that JSON cannot hold is an error of the compilation. */
+  afterCompile() {
+    const [unheld] = this.program.elementsByName.get(UNSUPPORTED)?.instances?.values() ?? [];
+    if (!unheld) return;
+    const { words, range } = complaint(this.program, unheld.typeArguments[0]);
+    const message = DiagnosticMessage.create(DiagnosticCode.User_defined_0, DiagnosticCategory.Error, words);
+    if (range) message.withRange(range);
+    this.stderr.write(formatDiagnostic(message, false, true) + "\n\n");
+    throw new Error(words);
+  }
+}
+
+// ---- What is in a source ------------------------------------------------------------------------------------------
+
+const importsLibrary = (statement) =>
+  statement.kind === NodeKind.Import && statement.path.value.split("/")[0] === LIBRARY && statement.declarations?.length;
+
+function complete(source) {
+  const classes = classesOf(source.statements);
+  for (const declaration of marked(classes)) addMethods(declaration, classes);
+  const handle = source.statements.find(isHandle);
+  const [input] = handle?.signature.parameters ?? [];
+  if (input && handle.body) {
+    const [call] = parsed(`${NAMESPACE}.__input(${input.name.text});`, handle.name.range);
+    handle.body.statements.unshift(call);
+  }
+  const path = source.statements.find(importsLibrary).path.value;
+  source.statements.unshift(...parsedFile(`import { JSON as ${NAMESPACE} } from "${path}";`, source.range));
+}
+
+const isHandle = (node) =>
+  node.kind === NodeKind.FunctionDeclaration && node.name.text === "handle" && node.is(CommonFlags.Export);
+
+function classesOf(statements) {
+  return statements.flatMap((node) => {
+    if (node.kind === NodeKind.NamespaceDeclaration) return classesOf(node.members);
+    return node.kind === NodeKind.ClassDeclaration ? [node] : [];
+  });
+}
+
+/** The classes with @json, the ones they derive from, and those derived from them. */
+function marked(classes) {
+  const all = new Set();
+  const isMarked = (declaration) => decorator(declaration, ...MARKS) || all.has(declaration);
+  for (const declaration of classes) {
+    const line = [declaration];
+    for (let base; (base = baseOf(line.at(-1), classes)) && !line.includes(base); ) line.push(base);
+    const top = line.findLastIndex(isMarked);
+    if (top >= 0) for (const one of decorator(declaration, ...MARKS) ? line : line.slice(0, top + 1)) all.add(one);
+  }
+  return all;
+}
+
+function baseOf(declaration, classes) {
+  const name = declaration.extendsType && lastName(declaration.extendsType.name);
+  return name && classes.find((other) => other.name.text === name);
+}
+
+const lastName = (typeName) => (typeName.next ? lastName(typeName.next) : typeName.identifier.text);
+
+const decorator = (node, ...names) => node.decorators?.find((one) => names.includes(one.name.text));
+
+// ---- The methods of a class ---------------------------------------------------------------------------------------
+
+function addMethods(declaration, classes) {
+  const fields = declaration.members.filter(isField);
+  const kept = fields.filter((field) => !decorator(field, "omit"));
+  const parent = baseOf(declaration, classes);
+  const place = declaration.name.range;
+  const methods = [
+    defaults(fields, parent, place), completion(fields, parent, place), reading(kept, parent, place), writing(kept, parent, place), ...custom(declaration),
+  ];
+  for (const { head, statements } of methods) {
+    const [made] = parsedFile(`class Made { ${head} {} }`, place);
+    const [method] = made.members;
+    method.body.statements.push(...statements);
+    declaration.members.push(method);
+  }
+}
+
+function isField(member) {
+  return member.kind === NodeKind.FieldDeclaration && !member.is(CommonFlags.Static);
+}
+
+function defaults(fields, parent, place) {
+  const statements = parent ? parsed("super.__JSON_DEFAULTS();", place) : [];
+  for (const field of fields) {
+    const code = `if (!(${holdsObject(field)})) { ${initialization(field)} }`;
+    statements.push(...parsed(code, field.range));
+  }
+  return { head: "__JSON_DEFAULTS(): void", statements };
+}
+
+function completion(fields, parent, place) {
+  const statements = parent ? parsed("super.__JSON_COMPLETE();", place) : [];
+  for (const field of fields) {
+    const isMissing = `load<usize>(changetype<usize>(this), offsetof<this>("${field.name.text}")) == 0`;
+    const code = `if (${holdsObject(field)}) if (${isMissing}) { ${initialization(field)} }`;
+    statements.push(...parsed(code, field.range));
+  }
+  return { head: "__JSON_COMPLETE(): void", statements };
+}
+
+/** Known when the class is compiled, so that no code is left of the condition. */
+const holdsObject = (field) => `isManaged<${typeText(field)}>() && !isNullable<${typeText(field)}>()`;
+
+function initialization(field) {
+  const type = typeText(field);
+  const initial = field.initializer ? field.initializer.range.toString() : `${NAMESPACE}.__standard<${type}>()`;
+  return assignment(field, type, initial);
+}
+
+/** Keys are told apart by their length in bytes, and then four UTF-16 units at a time. */
+function reading(fields, parent, place) {
+  const byLength = Map.groupBy(fields, (field) => keyOf(field).length * 2);
+  const statements = [];
+  for (const [bytes, alike] of byLength) {
+    const tests = alike.map((field) => {
+      const set = assignment(field, typeText(field), `${NAMESPACE}.__read<${typeText(field)}>()`);
+      return parsed(`if (${isKey(keyOf(field))}) { ${set} return true; }`, field.range);
+    });
+    const [branch] = parsed(`if (bytes == ${bytes}) {}`, alike[0].range);
+    branch.ifTrue.statements.push(...tests.flat());
+    statements.push(branch);
+  }
+  statements.push(...parsed(parent ? "return super.__JSON_READ(key, bytes);" : "return false;", place));
+  return { head: "__JSON_READ(key: usize, bytes: usize): bool", statements };
+}
+
+function isKey(key) {
+  const tests = [];
+  const bytes = Buffer.from(key, "utf16le");
+  let at = 0;
+  for (; at + 8 <= bytes.length; at += 8) tests.push(`load<u64>(key, ${at}) == ${bytes.readBigUInt64LE(at)}`);
+  for (; at + 4 <= bytes.length; at += 4) tests.push(`load<u32>(key, ${at}) == ${bytes.readUInt32LE(at)}`);
+  for (; at < bytes.length; at += 2) tests.push(`load<u16>(key, ${at}) == ${bytes.readUInt16LE(at)}`);
+  return tests.join(" && ") || "true";
+}
+
+function writing(fields, parent, place) {
+  const statements = parent ? parsed("super.__JSON_WRITE();", place) : [];
+  for (const field of fields) {
+    const key = JSON.stringify(`,${JSON.stringify(keyOf(field))}:`);
+    const write = `${NAMESPACE}.__field<${typeText(field)}>(${key}, this.${field.name.text});`;
+    const condition = omission(field);
+    statements.push(...parsed(condition ? `if (!(${condition})) ${write}` : write, field.range));
+  }
+  return { head: "__JSON_WRITE(): void", statements };
+}
+
+/** When the field is left out: an expression, or nothing. */
+function omission(field) {
+  if (decorator(field, "omitnull")) return `changetype<usize>(this.${field.name.text}) == 0`;
+  const [argument] = decorator(field, "omitif")?.args ?? [];
+  if (!argument) return null;
+  const text = argument.range.toString();
+  if (argument.kind === NodeKind.Literal) return argument.value;
+  const isFunction = argument.kind === NodeKind.Function || argument.kind === NodeKind.Identifier;
+  return isFunction ? `${NAMESPACE}.__holds<this>(this, ${text})` : text;
+}
+
+/** The methods with @serializer and @deserializer. */
+function custom(declaration) {
+  const made = [];
+  for (const member of declaration.members) {
+    if (member.kind !== NodeKind.MethodDeclaration) continue;
+    const { name, signature, range } = member;
+    if (decorator(member, "serializer")) {
+      const call = `return this.${name.text}(${signature.parameters.length ? "this" : ""});`;
+      made.push({ head: "__JSON_TO(): string", statements: parsed(call, range) });
+    }
+    if (decorator(member, "deserializer")) {
+      const head = `__JSON_FROM(text: string): ${printed(signature.returnType)}`;
+      made.push({ head, statements: parsed(`return this.${name.text}(text);`, range) });
+    }
+  }
+  return made;
+}
+
+// ---- Fields -------------------------------------------------------------------------------------------------------
+
+function keyOf(field) {
+  const [alias] = decorator(field, "alias")?.args ?? [];
+  return alias ? String(alias.value) : field.name.text;
+}
+
+function assignment(field, type, value) {
+  const name = field.name.text;
+  if (!field.is(CommonFlags.Readonly)) return `this.${name} = ${value};`;
+  return `${NAMESPACE}.__set<${type}>(changetype<usize>(this), offsetof<this>("${name}"), ${value});`;
+}
+
+/** A field without a type is an error that asc reports itself. */
+const typeText = (field) => (field.type ? printed(field.type) : "bool");
+
+function printed(type) {
+  if (type.kind !== NodeKind.NamedType) return `(${type.range.toString()})`;
+  const parameters = type.typeArguments?.length ? `<${type.typeArguments.map(printed).join(", ")}>` : "";
+  return typeNameText(type.name) + parameters + (type.isNullable ? " | null" : "");
+}
+
+const typeNameText = ({ identifier, next }) => identifier.text + (next ? `.${typeNameText(next)}` : "");
+
+// ---- Code as a syntax tree ----------------------------------------------------------------------------------------
+
+/** The statements of a function's body. */
+function parsed(text, range) {
+  const [made] = parsedFile(`function made(): void { ${text} }`, range);
+  return made.body.statements;
+}
+
+/** The statements of a file, all of them at the given place of the user's source: what is wrong with them is told there. */
+function parsedFile(text, range) {
+  const parser = new Parser();
+  parser.parseFile(text, "made.ts", true);
+  const [error] = parser.diagnostics;
+  if (error) throw new Error(`${error.message} in the code for a @json class: ${text}`);
+  const { statements } = parser.sources[0];
+  for (const statement of statements) moveTo(statement, range);
+  return statements;
+}
+
+function moveTo(node, range) {
+  node.range = range;
+  for (const child of Object.values(node)) {
+    for (const one of Array.isArray(child) ? child : [child]) {
+      if (one instanceof Node && one.range !== range) moveTo(one, range);
+    }
+  }
+}
+
+// ---- Types that JSON cannot hold ----------------------------------------------------------------------------------
+
+function complaint(program, type) {
+  const name = shortName(type);
+  const reason = type.getClass() ? `give ${name} @json, or the field @omit` : "give the field @omit";
+  for (const field of fieldsOf(program)) {
+    if (!mentions(field.type, type)) continue;
+    const words = `the field ${field.name} of ${shortName(field.parent.type)} cannot be JSON: ${name} has no form in it (${reason})`;
+    return { words, range: field.declaration.range };
+  }
+  const range = type.getClass()?.prototype.declaration.range ?? null;
+  return { words: `${name} has no form in JSON (give it @json if it is a class of yours)`, range };
+}
+
+function* fieldsOf(program) {
+  for (const one of program.managedClasses.values()) {
+    if (!decorator(one.prototype.declaration, ...MARKS)) continue;
+    for (const member of one.members?.values() ?? []) {
+      const field = member.instance ?? member;
+      if (field.isField && field.parent === one) yield field;
+    }
+  }
+}
+
+function mentions(type, wanted) {
+  if (type.nonNullableType === wanted.nonNullableType) return true;
+  return type.getClass()?.typeArguments?.some((argument) => mentions(argument, wanted)) ?? false;
+}
+
+const shortName = (type) => type.nonNullableType.toString().replace(/[~\w-]+\//g, "");
