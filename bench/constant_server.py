@@ -10,7 +10,9 @@ import sys
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
+from projectnil.bootstrap.http_connections import Connections, http_bounds
 from projectnil.bootstrap.http_protocol import http_config
+from projectnil.config import Settings
 
 
 class Constant:
@@ -34,7 +36,8 @@ class Constant:
 def main() -> None:
     listener = socket.socket(fileno=int(sys.argv[1]))
     body = sys.argv[2].encode()
-    uvicorn.Server(http_config(Constant(body))).run(sockets=[listener])
+    config = http_config(Constant(body), http_bounds(Settings()), Connections(Settings().http_connections))
+    uvicorn.Server(config).run(sockets=[listener])
 
 
 if __name__ == "__main__":

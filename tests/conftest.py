@@ -12,6 +12,7 @@ from projectnil.postgres.connections import Pool, opened_pool
 from tests.support.platform import Platform, running_platform
 from tests.support.postgres import Cluster, running_cluster
 
+HTTP_MEMORY_BYTES = 32 * 1024 * 1024
 ALLOWED_ORIGIN = "https://app.example"
 
 
@@ -56,6 +57,7 @@ def platform(data_root: Path) -> Iterator[Platform]:
     with running_platform(
         data_root / "platform",
         execution_timeout_s="2",
+        http_memory_bytes=str(HTTP_MEMORY_BYTES),
         allowed_hosts="known.example, other.example",
         allowed_origins=f"{ALLOWED_ORIGIN}, http://app.example",
     ) as running:

@@ -41,6 +41,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     allowed_hosts: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
 
+    http_head_bytes: int = 64 * 1024
+    http_path_bytes: int = 8 * 1024
+    http_request_timeout_s: float = 30.0
+    http_idle_timeout_s: float = 75.0
+    http_answer_timeout_s: float = 60.0
+    http_connections: int = 1000
+    http_memory_bytes: int = 256 * 1024 * 1024
+
     execution_timeout_s: float = 10.0
     memory_bytes: int = 64 * 1024 * 1024
     input_bytes: int = 1024 * 1024

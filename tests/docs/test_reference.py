@@ -71,6 +71,9 @@ def _default(value: object) -> str:
         ("output_bytes", "6 MiB"),
         ("source_bytes", "1 MiB"),
         ("log_bytes", "64 KiB"),
+        ("http_head_bytes", "64 KiB"),
+        ("http_path_bytes", "8 KiB"),
+        ("http_memory_bytes", "256 MiB"),
         ("compiler_memory_bytes", "768 MiB"),
     ],
 )

@@ -129,8 +129,12 @@ def _refused(kind: str, method: str, path: str) -> Json:
     return {"params": {"limit": 0} if is_list else {"stauts": "READY"}}
 
 
-# It takes a platform in trouble, or a moment that passes.
+# It takes a platform in trouble, or a moment that passes, or bytes that a client library does not send (test_http_bounds).
 NOT_PROVOKED = {
+    "request-timed-out",
+    "path-too-long",
+    "head-too-large",
+    "too-many-connections",
     "unavailable",
     "internal",
     "overloaded",

@@ -50,8 +50,8 @@ def read_answer(connection: socket.socket) -> Answer:
     first, *lines = head.decode("latin-1").rstrip().split("\r\n")
     headers = Headers([tuple(line.split(": ", 1)) for line in lines])  # type: ignore[arg-type] # pairs
     body = b""
-    while len(body) < int(headers.get("content-length", "0")):
-        part = connection.recv(65536)
+    while missing := int(headers.get("content-length", "0")) - len(body):
+        part = connection.recv(min(missing, 65536))
         assert part, f"closed after {len(body)} bytes"
         body += part
     return Answer(int(first.split()[1]), headers, body)

@@ -8,12 +8,13 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from projectnil.api.bodies import HEADERS
-from projectnil.api.context import CONTEXT, ApiContext
+from projectnil.api.context import CONTEXT, ApiContext, holding_of
 from projectnil.api.cross_origin import CrossOriginPolicy, is_preflight, preflight_response
 from projectnil.api.docs_page import CONTENT_SECURITY_POLICY, docs_page, guide_page
 from projectnil.api.guides import GUIDES
+from projectnil.api.memory import FREE_BYTES, HOLDING
 from projectnil.api.openapi import openapi_document
-from projectnil.api.problems import error_response
+from projectnil.api.problems import REFUSED, error_response
 from projectnil.api.request_id import HEADER, request_id_of
 from projectnil.api.routes import OPERATIONS, Handler, Route, Routes, check_query
 from projectnil.postgres.errors import DATABASE_ERRORS
@@ -37,13 +38,21 @@ class Application:
         request = Request(scope, receive)
         origin = None
         try:
+            if REFUSED in scope:
+                raise scope[REFUSED]
             origin = self._cross_origin.check(scope, headers)
             response = await self._respond(request, headers, origin)
+            if HOLDING in scope or len(response.body) > FREE_BYTES:
+                holding_of(request).resize(len(response.body))
         except Exception as error:
             response = error_response(request, error)
         self._cross_origin.add_headers(response, origin)
         response.raw_headers.append((HEADER, identifier.encode()))
-        await response(scope, receive, send)
+        try:
+            await response(scope, receive, send)
+        finally:
+            if HOLDING in scope:
+                scope[HOLDING].release()
 
     async def _respond(self, request: Request, headers: Mapping[bytes, bytes], origin: str | None) -> Response:
         scope = request.scope

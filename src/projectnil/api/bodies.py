@@ -4,8 +4,10 @@ import re
 import zlib
 from collections.abc import Mapping
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
+from projectnil.api.context import holding_of
+from projectnil.api.memory import FREE_BYTES
 from projectnil.api.problems import UNSUPPORTED_MEDIA_TYPE, Refused
 from projectnil.domain.errors import InvalidInput, TooLarge
 
@@ -25,23 +27,35 @@ async def read_body(request: Request, most_bytes: int) -> bytes | bytearray:
     """The whole body, decoded. most_bytes: of what is sent, and of what it decodes to.
 
     Raises Refused for a body that is declared as something else than JSON, TooLarge before more than `most_bytes` are
-    held in memory, InvalidInput for one that cannot be decoded.
+    held in memory, Overloaded when all bodies together hold too much, InvalidInput for one that cannot be decoded.
     """
     headers: Mapping[bytes, bytes] = request.scope[HEADERS]
-    _check_media_type(headers)
-    decoder = _decoder(headers.get(b"content-encoding", b"").decode("latin-1").strip().lower())
+    if headers.get(b"content-type") != b"application/json":
+        _check_media_type(headers)
+    decoder = _decoder(headers[b"content-encoding"]) if b"content-encoding" in headers else None
     declared = headers.get(b"content-length", b"")
     if declared.isdigit() and int(declared) > most_bytes:
         raise TooLarge("the request body", most_bytes, int(declared))
     body: bytes | bytearray = b""
-    async for sent in request.stream():
+    more = True
+    while more:
+        sent, more = await _next_chunk(request)
         chunk = sent if decoder is None else decoder.decode(sent, most_bytes - len(body))
         if len(body) + len(chunk) > most_bytes:
             raise TooLarge("the request body", most_bytes)
         body = _joined(body, chunk)
+        if len(body) > FREE_BYTES:
+            holding_of(request).resize(len(body))
     if decoder is not None:
         decoder.check_complete()
     return body
+
+
+async def _next_chunk(request: Request) -> tuple[bytes, bool]:
+    message = await request.receive()
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect
+    return message["body"], message["more_body"]
 
 
 def _joined(body: bytes | bytearray, chunk: bytes) -> bytes | bytearray:
@@ -69,7 +83,8 @@ def _check_media_type(headers: Mapping[bytes, bytes]) -> None:
     raise Refused(UNSUPPORTED_MEDIA_TYPE, f"the body is declared as {media_type[:100]}; send application/json")
 
 
-def _decoder(coding: str) -> "_Inflater | None":
+def _decoder(declared: bytes) -> "_Inflater | None":
+    coding = declared.decode("latin-1").strip().lower()
     if coding in ("", "identity"):
         return None
     if coding not in _WINDOW_BITS:

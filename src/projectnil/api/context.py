@@ -3,6 +3,7 @@
 import msgspec
 from starlette.requests import Request
 
+from projectnil.api.memory import HOLDING, Holding, TransferMemory
 from projectnil.config import Settings
 from projectnil.domain.limits import Limits
 from projectnil.flows.execution import Executor
@@ -21,6 +22,7 @@ class ApiContext(msgspec.Struct, frozen=True):
     sandbox: SandboxPool
     executor: Executor
     troubles: Troubles
+    memory: TransferMemory
 
     @property
     def limits(self) -> Limits:
@@ -31,3 +33,12 @@ def context_of(request: Request) -> ApiContext:
     """The parts the application was made with."""
     context: ApiContext = request.scope[CONTEXT]
     return context
+
+
+def holding_of(request: Request) -> Holding:
+    """What a large request holds in memory, until it is answered."""
+    scope = request.scope
+    if HOLDING not in scope:
+        scope[HOLDING] = Holding(scope[CONTEXT].memory)
+    holding: Holding = scope[HOLDING]
+    return holding

@@ -137,7 +137,14 @@ PROBLEMS: dict[str, tuple[str, dict[str, Any]]] = {
     "unavailable": ("the database is not available; try again", {}),
     "path-not-found": ("there is nothing at /function; /docs lists every path", {}),
     "method-not-allowed": ("PATCH is not a method of /functions; it has GET, HEAD, POST", {}),
-    "malformed-request": ("the request could not be read: it is not HTTP/1.1", {}),
+    "malformed-request": ("the request could not be read as HTTP/1.1: Invalid method encountered", {}),
+    "request-timed-out": ("the request was not complete within 30 s", {}),
+    "path-too-long": ("path and query may have at most 8,192 bytes", {}),
+    "head-too-large": ("the head may have at most 65,536 bytes", {}),
+    "too-many-connections": (
+        "there are more connections than the platform serves at once (PROJECTNIL_HTTP_CONNECTIONS); try again",
+        {},
+    ),
     "origin-not-allowed": (
         "pages of another site (Sec-Fetch-Site: cross-site) may not use this platform; "
         "PROJECTNIL_ALLOWED_ORIGINS lists the origins that may",

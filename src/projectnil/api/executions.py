@@ -5,7 +5,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from projectnil.api.bodies import read_body
-from projectnil.api.context import context_of
+from projectnil.api.context import context_of, holding_of
+from projectnil.api.memory import FREE_BYTES
 from projectnil.api.paging import Page, page_response, parse_page
 from projectnil.api.parsing import (
     decode_body,
@@ -21,10 +22,11 @@ from projectnil.api.parsing import (
 )
 from projectnil.api.rendering import json_response
 from projectnil.api.schemas import ExecuteBody, execution_details, execution_item, execution_result
-from projectnil.domain.errors import InvalidInput
+from projectnil.domain.errors import InvalidInput, Overloaded
 from projectnil.domain.executions import ExecutionFilter, ExecutionStatus
 from projectnil.domain.ids import ExecutionId, FunctionId
 from projectnil.flows import history
+from projectnil.flows.execution import Run
 from projectnil.postgres.history import Found
 
 _decoder = msgspec.json.Decoder(ExecuteBody)
@@ -34,13 +36,30 @@ _AROUND_INPUT_BYTES = 64 * 1024
 async def execute(request: Request) -> Response:
     function_id = FunctionId(path_id(request, "function"))
     given = await _input(request)
-    return json_response(execution_result(await context_of(request).executor.execute(function_id, given)))
+    return _answer(request, await context_of(request).executor.execute(function_id, given))
 
 
 async def execute_named(request: Request) -> Response:
     name = path_name(request)
     given = await _input(request)
-    return json_response(execution_result(await context_of(request).executor.execute_named(name, given)))
+    return _answer(request, await context_of(request).executor.execute_named(name, given))
+
+
+def _answer(request: Request, run: Run) -> Response:
+    response = json_response(execution_result(run))
+    if len(response.body) > FREE_BYTES:
+        _hold(request, response, run.id)
+    return response
+
+
+def _hold(request: Request, response: Response, execution_id: ExecutionId) -> None:
+    try:
+        holding_of(request).resize(len(response.body))
+    except Overloaded as error:
+        raise Overloaded(
+            f"the execution ended and is recorded, but its answer has to wait: {error}, with GET /executions/{{id}}",
+            execution_id=execution_id,
+        ) from None
 
 
 async def _input(request: Request) -> bytes:

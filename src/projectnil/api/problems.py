@@ -9,7 +9,6 @@ import msgspec
 import structlog
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from uuid_utils import uuid7
 
 from projectnil.domain import errors
 from projectnil.postgres.errors import CONNECTION_ERRORS, SERVER_TROUBLE
@@ -17,6 +16,8 @@ from projectnil.postgres.errors import CONNECTION_ERRORS, SERVER_TROUBLE
 log = structlog.get_logger()
 
 MEDIA_TYPE = "application/problem+json"
+# In a request's scope: that the server must refuse it, and why.
+REFUSED = "projectnil.refused"
 
 
 class PathNotFound(Exception):
@@ -85,12 +86,24 @@ METHOD_NOT_ALLOWED = Kind("method-not-allowed", HTTPStatus.METHOD_NOT_ALLOWED, "
 MALFORMED_REQUEST = Kind("malformed-request", HTTPStatus.BAD_REQUEST, "The request is not HTTP")
 ORIGIN_NOT_ALLOWED = Kind("origin-not-allowed", HTTPStatus.FORBIDDEN, "The page may not use the platform")
 UNKNOWN_HOST = Kind("unknown-host", HTTPStatus.MISDIRECTED_REQUEST, "The platform is not known by this name")
+REQUEST_TIMED_OUT = Kind("request-timed-out", HTTPStatus.REQUEST_TIMEOUT, "The request was too slow")
+PATH_TOO_LONG = Kind("path-too-long", HTTPStatus.REQUEST_URI_TOO_LONG, "The path is too long")
+HEAD_TOO_LARGE = Kind("head-too-large", HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "The headers are too large")
+TOO_MANY_CONNECTIONS = Kind("too-many-connections", HTTPStatus.SERVICE_UNAVAILABLE, "There are too many connections")
 UNSUPPORTED_MEDIA_TYPE = Kind(
     "unsupported-media-type", HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The body is not declared as JSON"
 )
 INTERNAL = Kind("internal", HTTPStatus.INTERNAL_SERVER_ERROR, "The platform failed")
 # What any request may be answered with, whatever it asks for.
-REFUSALS = (MALFORMED_REQUEST, ORIGIN_NOT_ALLOWED, UNKNOWN_HOST)
+REFUSALS = (
+    MALFORMED_REQUEST,
+    ORIGIN_NOT_ALLOWED,
+    UNKNOWN_HOST,
+    REQUEST_TIMED_OUT,
+    PATH_TOO_LONG,
+    HEAD_TOO_LARGE,
+    TOO_MANY_CONNECTIONS,
+)
 OTHER_KINDS = (PATH_NOT_FOUND, METHOD_NOT_ALLOWED, *REFUSALS, UNSUPPORTED_MEDIA_TYPE, INTERNAL)
 
 _RETRY_AFTER_S = 1
@@ -115,13 +128,13 @@ def database_error_response(request: Request, error: Exception) -> Response:
 
 def path_not_found_response(request: Request, error: Exception) -> Response:
     """The answer to a path that no operation has."""
-    detail = f"there is nothing at {request.url.path}; /docs lists every path"
+    detail = f"there is nothing at {request.scope['path']}; /docs lists every path"
     return _response(request, PATH_NOT_FOUND, detail, {}, error)
 
 
 def method_not_allowed_response(request: Request, error: Exception) -> Response:
     """The answer to a method that the path does not have."""
-    detail = f"{request.method} is not a method of {request.url.path}; it has {error}"
+    detail = f"{request.method} is not a method of {request.scope['path']}; it has {error}"
     return _response(request, METHOD_NOT_ALLOWED, detail, {"Allow": str(error)}, error)
 
 
@@ -137,7 +150,7 @@ def client_gone_response(_: Request, __: Exception) -> Response:
 
 def internal_error_response(request: Request, error: Exception) -> Response:
     """The answer to a surprise. What it was goes to the log, not to the client."""
-    log.error("api.internal_error", requestId=request_id(request), path=request.url.path, exc_info=error)
+    log.error("api.internal_error", requestId=request_id(request), path=request.scope["path"], exc_info=error)
     detail = f"an unexpected error; the log has it under request {request_id(request)}"
     return _response(request, INTERNAL, detail, {}, error)
 
@@ -165,14 +178,8 @@ def error_response(request: Request, error: Exception) -> Response:
     return _RESPONSES[family](request, error)
 
 
-def malformed_request_problem() -> bytes:
-    """The body of the answer to bytes that are not an HTTP request, of which therefore nothing is known."""
-    detail = "the request could not be read: it is not HTTP/1.1"
-    return msgspec.json.encode(_problem(MALFORMED_REQUEST, detail, "", str(uuid7())))
-
-
 def _response(request: Request, kind: Kind, detail: str, headers: Mapping[str, str], error: Exception) -> Response:
-    problem = _problem(kind, detail, request.url.path, request_id(request), error)
+    problem = _problem(kind, detail, request.scope["path"], request_id(request), error)
     return Response(
         msgspec.json.encode(problem), status_code=kind.status.value, headers=dict(headers), media_type=MEDIA_TYPE
     )

@@ -11,7 +11,9 @@ import uvicorn
 
 from projectnil.api.app import Application
 from projectnil.api.context import ApiContext
+from projectnil.api.memory import TransferMemory
 from projectnil.bootstrap.connections import RECORD_CONNECTIONS, UPKEEP_CONNECTIONS
+from projectnil.bootstrap.http_connections import Connections, http_bounds, most_connections
 from projectnil.bootstrap.http_protocol import http_config
 from projectnil.bootstrap.signals import stop_requested
 from projectnil.config import Settings
@@ -49,7 +51,8 @@ async def run_api(settings: Settings, database_url: str, listener: socket.socket
         troubles = Troubles()
         ledger = Ledger(record_pool, upkeep_pool, node_id, settings.lease_s, troubles)
         async with _executor(settings, pool, ledger) as (sandbox, executor):
-            app = Application(ApiContext(settings, pool, sandbox, executor, troubles))
+            memory = TransferMemory(settings.http_memory_bytes)
+            app = Application(ApiContext(settings, pool, sandbox, executor, troubles, memory))
             steps: dict[str, Callable[[], Awaitable[None]]] = {
                 "lease": lambda: renew_lease(ledger, settings.lease_s),
                 "recovery": lambda: recover(upkeep_pool, node_id, settings.lease_s),
@@ -60,7 +63,9 @@ async def run_api(settings: Settings, database_url: str, listener: socket.socket
                 "writes": lambda: probe_writing(upkeep_pool, troubles),
             }
             loops = [forever(name, step, troubles) for name, step in steps.items()]
-            await _serve(app, listener, loops, executor, settings.stop_grace_s, on_ready)
+            connections = Connections(most_connections(settings.http_connections))
+            server = _Server(http_config(app, http_bounds(settings), connections, _FLUSH_S))
+            await _serve(server, listener, loops, executor, settings.stop_grace_s, on_ready)
 
 
 async def _check_schema(pool: Pool) -> None:
@@ -95,7 +100,7 @@ async def _executor(settings: Settings, pool: Pool, ledger: Ledger) -> AsyncIter
 
 
 async def _serve(
-    app: Application,
+    server: "_Server",
     listener: socket.socket,
     loops: list[Coroutine[Any, Any, None]],
     executor: Executor,
@@ -103,7 +108,6 @@ async def _serve(
     on_ready: Callable[[], None],
 ) -> None:
     stop = stop_requested()
-    server = _Server(http_config(app, _FLUSH_S))
     tasks = [asyncio.create_task(loop) for loop in loops]
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     stopping = asyncio.create_task(stop.wait())

@@ -8,6 +8,8 @@ from projectnil.bootstrap.takeover import InUse
 from projectnil.domain.errors import PlatformUnavailable
 
 _BACKLOG = 2048
+# What the kernel holds for one connection each way; left alone it grows to several MiB for a client that does not read.
+_KERNEL_BUFFER_BYTES = 256 * 1024
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -21,6 +23,9 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         raise PlatformUnavailable(f"cannot listen on {host}:{port}: {error}") from error
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # The connections that it accepts inherit these.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _KERNEL_BUFFER_BYTES)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _KERNEL_BUFFER_BYTES)
     try:
         listener.bind(address)
     except OSError as error:

@@ -94,10 +94,15 @@ class FunctionNotReady(PlatformError):
 
 
 class Overloaded(PlatformError):
-    """Every sandbox is busy and the pool is at its maximum. retry_after_s: when to come back, in seconds."""
+    """There is no room: every sandbox is busy, or others hold the memory.
 
-    def __init__(self, problem: str, retry_after_s: int = 1) -> None:
+    retry_after_s: when to come back, in seconds. execution_id: of an execution that ended and is recorded, but whose
+    answer has to wait.
+    """
+
+    def __init__(self, problem: str, retry_after_s: int = 1, execution_id: str | None = None) -> None:
         self.retry_after_s = retry_after_s
+        self.execution_id = execution_id
         super().__init__(problem)
 
 
