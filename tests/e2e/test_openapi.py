@@ -129,7 +129,7 @@ def _refused(kind: str, method: str, path: str) -> Json:
     return {"params": {"limit": 0} if is_list else {"stauts": "READY"}}
 
 
-# It takes a platform in trouble, or a moment that passes, or bytes that a client library does not send (test_http_bounds).
+# It takes a platform in trouble, a moment that passes, or bytes that a client library does not send (test_http_bounds).
 NOT_PROVOKED = {
     "request-timed-out",
     "path-too-long",
