@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import cold, compiling, durable, fairness, growth, machine, report, sandbox
+from bench import cold, command_line, compiling, durable, fairness, growth, machine, report, sandbox
 from bench.measurement import Section
 from bench.scale import FULL, SMOKE, Scale
 
@@ -16,6 +16,7 @@ SECTIONS: dict[str, Callable[[Scale, Path], Section]] = {
     "cold": cold.measure,
     "growth": growth.measure,
     "fairness": fairness.measure,
+    "command-line": command_line.measure,
 }
 _RESULTS = Path(__file__).parent / "results"
 

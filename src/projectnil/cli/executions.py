@@ -46,7 +46,8 @@ def invoke(options: Namespace) -> int:
     with client_of(options) as client:
         result = client.execute(client.find(options.function), given)
         has_failed = result["status"] == "FAILED"
-        recorded = client.get(f"/executions/{result['id']}") if options.logs or has_failed else {}
+        shows_logs = options.logs or (has_failed and not options.as_json)
+        recorded = client.get(f"/executions/{result['id']}") if shows_logs else {}
     output.print_logs(recorded.get("logs"))
     if options.as_json:
         output.print_json(result)
