@@ -3,6 +3,7 @@
 import json
 import random
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -239,7 +240,7 @@ REFUSED = {
     "{'whole':1}": "$: this is not JSON: unexpected 'whole':1} at character 2",
     '{"items":[{"name":"abc': "$.items[0].name: this is not JSON: the text ends too early",
     " ": "$: this is not JSON: the text ends too early",
-    '{"unknown":' + "[" * 1000 + "]" * 1000 + "}": "JSON is nested more than 1000 levels deep",
+    '{"unknown":' + "[" * 400 + "]" * 400 + "}": "JSON is nested more than 400 levels deep",
 }  # fmt: skip
 
 
@@ -359,6 +360,55 @@ async def test_custom_serializers_conditions_and_objects_to_fill(run: Run) -> No
     assert await run(CUSTOM, given) == {"points": ["7.0,8.0"], "after": "xy", "short": "s"}
     message = await run(CUSTOM, {"points": ["1,2", 5]})
     assert message == "input.points[1]: 5 is a number, not a string"
+
+
+API = r"""
+{"first name":"Jairus","lastName":"Tanaka","lastActive":[3,9,2025],"age":18,"pos":{"x":3.4,"y":1.2,"z":8.3},"isVerified":true}
+{"first name":"Jairus","lastName":"Tanaka","lastActive":[3,9,2025],"age":18,"pos":{"x":3.4,"y":1.2,"z":8.3},"isVerified":true}
+{"name":"J"}
+"string"["array"]
+a b c d
+3.14 true [1,2,3] {"x":1,"y":2,"z":3}
+2
+{"id":1,"name":"","data":{"key":"value"}}
+{"id":1,"name":"","data":42}
+{"id":1,"name":"","data":"a string"}
+123
+null
+{"pos":{"x":1.0}}
+"a"
+{"name":"J","age":null}
+{"name":"J","age":18}
+{"name":"","owner":{"x":1.5,"y":0,"z":0},"id":3,"tags":["q"],"o":{"x":0,"y":0,"z":2},"r":null}
+[7,0]
+[1,2]
+{"k":1}
+{"z":5}
+[1,2]
+[1,2]
+"0a14ff"
+3
+{"kind":"a","legs":3,"bark":false}
+{"animals":[{"kind":"a","legs":4,"bark":true},{"kind":"a","legs":4}]}
+{"d":{"n":5}}
+{"v":1,"kids":[{"v":2,"kids":[],"next":null}],"next":{"v":3,"kids":[],"next":null}}
+{}{}
+{"q":1,"z":{"a":1,"b":["x"]}}
+{"q":2,"z":{"a":3,"b":[]}}
+{"n":1,"s":"t","nul":null,"arr":[1,2],"f":2.5,"p":{"name":"J","age":18},"m":{"pos":{"x":1.0}},"b":true,"big":9007199254740993}
+nulltrue1.518446744073709551615"q\"\u0001😀x"
+[NaN,Infinity,-Infinity]
+"a"41-a--{"k":[]}1["a",null]
+{"name":"J","age":18}
+{"k":1}
+3xtrue1.5
+[1]
+deep ok"""  # noqa: E501, RUF100
+
+
+async def test_what_json_as_documents_works(run: Run) -> None:
+    source = Path(__file__).with_name("json_as.ts").read_text()
+    assert await run(source, {}) == API.strip().split("\n")
 
 
 @pytest.mark.parametrize(

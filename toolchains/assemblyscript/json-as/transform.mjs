@@ -85,10 +85,14 @@ const lastName = (typeName) => (typeName.next ? lastName(typeName.next) : typeNa
 
 const decorator = (node, ...names) => node.decorators?.find((one) => names.includes(one.name.text));
 
+// The code may call what a source is unlikely to redefine. It may not call `load`: sources have functions of that name.
+
 // ---- The methods of a class ---------------------------------------------------------------------------------------
 
 function addMethods(declaration, classes) {
   const fields = declaration.members.filter(isField);
+  // asc has a decorator of this name, which it refuses here. Fields are read at once, whatever they ask for.
+  for (const field of fields) field.decorators = field.decorators?.filter((one) => one.name.text !== "lazy") ?? null;
   const kept = fields.filter((field) => !decorator(field, "omit"));
   const parent = baseOf(declaration, classes);
   const place = declaration.name.range;
@@ -119,7 +123,7 @@ function defaults(fields, parent, place) {
 function completion(fields, parent, place) {
   const statements = parent ? parsed("super.__JSON_COMPLETE();", place) : [];
   for (const field of fields) {
-    const isMissing = `load<usize>(changetype<usize>(this), offsetof<this>("${field.name.text}")) == 0`;
+    const isMissing = `${NAMESPACE}.__isMissing(changetype<usize>(this), offsetof<this>("${field.name.text}"))`;
     const code = `if (${holdsObject(field)}) if (${isMissing}) { ${initialization(field)} }`;
     statements.push(...parsed(code, field.range));
   }
@@ -156,9 +160,9 @@ function isKey(key) {
   const tests = [];
   const bytes = Buffer.from(key, "utf16le");
   let at = 0;
-  for (; at + 8 <= bytes.length; at += 8) tests.push(`load<u64>(key, ${at}) == ${bytes.readBigUInt64LE(at)}`);
-  for (; at + 4 <= bytes.length; at += 4) tests.push(`load<u32>(key, ${at}) == ${bytes.readUInt32LE(at)}`);
-  for (; at < bytes.length; at += 2) tests.push(`load<u16>(key, ${at}) == ${bytes.readUInt16LE(at)}`);
+  for (; at + 8 <= bytes.length; at += 8) tests.push(`${NAMESPACE}.__units4(key, ${at}) == ${bytes.readBigUInt64LE(at)}`);
+  for (; at + 4 <= bytes.length; at += 4) tests.push(`${NAMESPACE}.__units2(key, ${at}) == ${bytes.readUInt32LE(at)}`);
+  for (; at < bytes.length; at += 2) tests.push(`${NAMESPACE}.__unit(key, ${at}) == ${bytes.readUInt16LE(at)}`);
   return tests.join(" && ") || "true";
 }
 

@@ -93,6 +93,30 @@ export namespace JSON {
     if (isManaged<T>()) __link(object, changetype<usize>(value), false);
   }
 
+  // UTF-16 units of a key, as many as the name says.
+  // @ts-ignore: decorator
+  @inline
+  export function __units4(key: usize, offset: usize): u64 {
+    return load<u64>(key + offset);
+  }
+  // @ts-ignore: decorator
+  @inline
+  export function __units2(key: usize, offset: usize): u32 {
+    return load<u32>(key + offset);
+  }
+  // @ts-ignore: decorator
+  @inline
+  export function __unit(key: usize, offset: usize): u32 {
+    return load<u16>(key + offset);
+  }
+
+  /** Whether a field for an object has none. */
+  // @ts-ignore: decorator
+  @inline
+  export function __isMissing(object: usize, offset: usize): bool {
+    return !load<usize>(object + offset);
+  }
+
   export function __holds<T>(self: T, condition: (self: T) => bool): bool {
     return condition(self);
   }

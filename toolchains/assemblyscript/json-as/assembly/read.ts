@@ -234,8 +234,7 @@ function readTypedArray<T>(): T {
 
 function readSet<T>(into: usize): T {
   const set = into ? changetype<T>(into) : instantiate<T>();
-  // @ts-ignore: T is a Set
-  fillSet(set);
+  fillSet<indexof<T>>(changetype<Set<indexof<T>>>(set));
   return set;
 }
 
@@ -247,8 +246,7 @@ function fillSet<V>(set: Set<V>): void {
 
 function readMap<T>(into: usize): T {
   const map = into ? changetype<T>(into) : instantiate<T>();
-  // @ts-ignore: T is a Map
-  fillMap(map);
+  fillMap<indexof<T>, valueof<T>>(changetype<Map<indexof<T>, valueof<T>>>(map));
   return map;
 }
 

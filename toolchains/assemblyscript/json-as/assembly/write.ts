@@ -69,15 +69,14 @@ function writeReference<T>(value: T): void {
   else if (isDefined(value.__JSON_WRITE)) writeObject<T>(value);
   else if (isArray<T>() || value instanceof StaticArray || value instanceof ArrayBufferView) writeList<T>(value);
   else if (value instanceof ArrayBuffer) writeList<Uint8Array>(Uint8Array.wrap(value));
-  // @ts-ignore: T is a Map
-  else if (value instanceof Map) writeMap(value);
-  // @ts-ignore: T is a Set
-  else if (value instanceof Set) writeSet(value);
+  else if (value instanceof Map) {
+    writeMap<indexof<T>, valueof<T>>(changetype<Map<indexof<T>, valueof<T>>>(value));
+  } else if (value instanceof Set) writeSet<indexof<T>>(changetype<Set<indexof<T>>>(value));
   else if (value instanceof Date) writeString(value.toISOString());
   else if (value instanceof JSON.Box) write(value.value);
   else if (value instanceof JSON.Raw) writeText(value.data);
   else if (value instanceof JSON.Value) value.__write();
-  else if (value instanceof JSON.Obj) writeMap(value._members);
+  else if (value instanceof JSON.Obj) writeMap<string, JSON.Value>(value._members);
   else if (value instanceof JSON.Arr) writeList<JSON.Value[]>(value._items);
   else unsupported<T>();
 }
