@@ -36,8 +36,10 @@ class Reader {
       this.at++;
       fields.push(this.field());
     }
+    const end = this.at;
     if (this.text.charAt(this.at) == "\r") this.at++;
     if (this.text.charAt(this.at) == "\n") this.at++;
+    if (this.at == end && end < this.text.length) throw new Error(`text after a quoted field, at character ${end + 1}`);
     return fields;
   }
 
@@ -70,6 +72,7 @@ class Reader {
 
 export function handle(input: string): string {
   const wanted = JSON.parse<Input>(input);
+  if (wanted.separator.length != 1) throw new Error("separator must be one character");
   const records = new Reader(wanted.csv, wanted.separator).records();
   const output = new Output();
   for (let i = 1; i < records.length; i++) {
@@ -78,7 +81,9 @@ export function handle(input: string): string {
     }
     const row = new Map<string, string>();
     for (let column = 0; column < records[0].length; column++) {
-      row.set(records[0][column], records[i][column]);
+      const name = records[0][column];
+      if (row.has(name)) throw new Error(`the header has two fields of the name "${name}"`);
+      row.set(name, records[i][column]);
     }
     output.rows.push(row);
   }

@@ -25,7 +25,8 @@ const WEEKDAYS = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Frida
 /** A date such as 2024-02-29. Writing it back tells whether it exists: 2023-02-29 would become 2023-03-01. */
 function parseDay(text: string, field: string): Date {
   if (text.length == 10 && text.charAt(4) == "-" && text.charAt(7) == "-") {
-    const day = Date.fromString(text + "T00:00:00Z");
+    const month = I32.parseInt(text.slice(5, 7)) - 1;
+    const day = new Date(Date.UTC(I32.parseInt(text.slice(0, 4)), month, I32.parseInt(text.slice(8))));
     if (isoDay(day) == text) return day;
   }
   throw new Error(`${field}: "${text}" is not a date such as 2024-02-29`);

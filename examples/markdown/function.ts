@@ -18,13 +18,13 @@ function escaped(text: string): string {
   return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
 }
 
-/** Puts what stands between two marks into an element; a mark without its partner stays as it is. */
+/** Puts what stands between two marks into an element; a mark without its partner, or right before it, stays as it is. */
 function wrapped(text: string, mark: string, element: string): string {
   let result = "";
   let rest = text;
   while (true) {
     const open = rest.indexOf(mark);
-    const close = open < 0 ? -1 : rest.indexOf(mark, open + mark.length);
+    const close = open < 0 ? -1 : rest.indexOf(mark, open + mark.length + 1);
     if (close < 0) return result + rest;
     const inside = rest.slice(open + mark.length, close);
     result += rest.slice(0, open) + `<${element}>${inside}</${element}>`;
@@ -32,8 +32,20 @@ function wrapped(text: string, mark: string, element: string): string {
   }
 }
 
+/** What is between two backticks is code, in which a star marks nothing. */
+function withCode(text: string): string {
+  const parts = text.split("`");
+  let result = parts[0];
+  for (let i = 1; i < parts.length; i++) {
+    const isClosed = i % 2 == 0 || i + 1 < parts.length;
+    if (!isClosed) result += "`" + parts[i];
+    else result += i % 2 == 1 ? `<code>${parts[i].replaceAll("*", "&#42;")}</code>` : parts[i];
+  }
+  return result;
+}
+
 function inline(text: string): string {
-  return wrapped(wrapped(wrapped(escaped(text), "`", "code"), "**", "strong"), "*", "em");
+  return wrapped(wrapped(withCode(escaped(text)), "**", "strong"), "*", "em");
 }
 
 function headingLevel(line: string): i32 {
@@ -50,7 +62,7 @@ function block(lines: string[]): string {
 }
 
 export function handle(input: string): string {
-  const blocks = JSON.parse<Input>(input).markdown.split("\n\n");
+  const blocks = JSON.parse<Input>(input).markdown.replaceAll("\r\n", "\n").split("\n\n");
   const output = new Output();
   const rendered: string[] = [];
   for (let i = 0; i < blocks.length; i++) {

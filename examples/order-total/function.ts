@@ -40,6 +40,10 @@ class Total {
   totalCents: i64 = 0;
 }
 
+// So that no sum comes near the end of i64, where it would begin again from below.
+const MOST_PIECES: i32 = 100_000;
+const MOST_CENTS: i64 = 10_000_000;
+
 function check(order: Order): void {
   if (order.customer.name.length == 0) throw new Error("customer.name is missing");
   if (order.items.length == 0) throw new Error("items is empty: an order has at least one item");
@@ -47,7 +51,9 @@ function check(order: Order): void {
     const item = order.items[i];
     if (item.sku.length == 0) throw new Error(`items[${i}].sku is missing`);
     if (item.quantity < 1) throw new Error(`items[${i}].quantity must be at least 1; it is ${item.quantity}`);
+    if (item.quantity > MOST_PIECES) throw new Error(`items[${i}].quantity must be at most ${MOST_PIECES}`);
     if (item.cents < 0) throw new Error(`items[${i}].cents is missing or negative`);
+    if (item.cents > MOST_CENTS) throw new Error(`items[${i}].cents must be at most ${MOST_CENTS}`);
   }
 }
 

@@ -32,14 +32,24 @@ function isAllowed(character: string): bool {
   return (character >= "a" && character <= "z") || (character >= "0" && character <= "9");
 }
 
+/** An accent that follows its letter, as a character of its own. */
+function isAccent(unit: i32): bool {
+  return unit >= 0x300 && unit <= 0x36f;
+}
+
 function slugOf(title: string): string {
   let slug = "";
   const text = title.toLowerCase();
   for (let i = 0; i < text.length; i++) {
+    if (isAccent(text.charCodeAt(i))) continue;
     const piece = plain(text.charAt(i));
     if (isAllowed(piece.charAt(0))) slug += piece;
     else if (slug.length > 0 && !slug.endsWith("-")) slug += "-";
   }
+  return withoutLastHyphen(slug);
+}
+
+function withoutLastHyphen(slug: string): string {
   return slug.endsWith("-") ? slug.slice(0, -1) : slug;
 }
 
@@ -48,6 +58,9 @@ export function handle(input: string): string {
   const output = new Output();
   output.slug = slugOf(wanted.title);
   const limit = wanted.maxLength;
-  if (limit != null) output.slug = output.slug.slice(0, limit.value);
+  if (limit != null) {
+    if (limit.value < 1) throw new Error("maxLength must be at least 1");
+    output.slug = withoutLastHyphen(output.slug.slice(0, limit.value));
+  }
   return JSON.stringify(output);
 }

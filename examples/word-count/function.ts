@@ -24,7 +24,7 @@ class Output {
   top: Word[] = [];
 }
 
-const PUNCTUATION = ".,;:!?\"'()[]\n\t";
+const PUNCTUATION = ".,;:!?\"'()[]\r\n\t";
 
 function words(text: string): string[] {
   let spaced = text.toLowerCase();
@@ -62,6 +62,7 @@ function counted(list: string[]): Word[] {
 
 export function handle(input: string): string {
   const wanted = JSON.parse<Input>(input);
+  if (wanted.top < 0) throw new Error("top must not be negative");
   const list = words(wanted.text);
   const output = new Output();
   output.characters = codePoints(wanted.text);

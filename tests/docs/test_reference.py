@@ -15,6 +15,7 @@ from projectnil.api.openapi import problem_kinds
 from projectnil.api.routes import OPERATIONS
 from projectnil.cli.commands import COMMANDS
 from projectnil.cli.parser import parser_of
+from projectnil.compiler.assemblyscript.hints import HINTS
 from projectnil.config import PREFIX, Settings
 from projectnil.domain.guest_errors import GuestError
 from tests.docs.markdown import DOCUMENTS, ROOT, anchors, blocks, links, name_of, prose, rows
@@ -110,6 +111,12 @@ def _anything(kind: object) -> Any:
     if isinstance(kind, type):
         return {int: 1, float: 1.0, str: "x"}[kind]
     return None if NoneType in get_args(kind) else 1
+
+
+def test_the_guide_has_the_hints_of_the_compiler() -> None:
+    documented = [tuple(row) for row in rows(DOCS / "writing-functions.md", "## When it does not compile")]
+    hints = [(f"{hint.message} at {hint.at}" if hint.at else hint.message, hint.advice) for hint in HINTS]
+    assert documented == [tuple(cell.replace("`", "").replace("|", "\\|") for cell in hint) for hint in hints]
 
 
 # Logs

@@ -154,7 +154,7 @@ def _import_problem(wanted: ImportType) -> str | None:
     name = f"{wanted.module}.{wanted.name}"
     known = HOST_FUNCTIONS.get(wanted.name or "") if wanted.module == MODULE else None
     if known is None:
-        return f"it imports {name}, which the platform does not offer"
+        return f"it imports {name}, which the platform does not offer: remove what declares and calls it"
     if _signature(wanted.type) != _signature(function_type(known[0])):
         return f"it imports {name} as {_signature(wanted.type)}, but it is {_signature(function_type(known[0]))}"
     return None

