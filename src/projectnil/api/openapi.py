@@ -15,7 +15,10 @@ from projectnil.domain import errors
 Json = dict[str, Any]
 
 _REF = "#/components/schemas/{name}"
-_ANY_OBJECT = {"type": "object", "description": "a JSON object; absent or null means `{}`"}
+_ANY_OBJECT = {
+    "anyOf": [{"type": "object"}, {"type": "null"}],
+    "description": "a JSON object; absent or null means `{}`",
+}
 _ANY_JSON = {"description": "any JSON value; null unless there is one"}
 
 _DESCRIPTION = """A self-hosted Function-as-a-Service. Post source code; it is compiled to WebAssembly; run it with JSON

@@ -4,7 +4,6 @@ The cursor is opaque to clients.
 """
 
 import base64
-import binascii
 import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -22,6 +21,9 @@ from projectnil.domain.ids import place_of
 
 DEFAULT_LIMIT = 50
 MOST = 500
+# The 16 bytes of an id in base64url: the last of 22 letters has two bits.
+CURSOR_PATTERN = "^[A-Za-z0-9_-]{21}[AQgw]$"
+_CURSOR = re.compile(CURSOR_PATTERN)
 _LIMIT = re.compile(r"[1-9][0-9]{0,2}")
 
 
@@ -95,7 +97,6 @@ def encode_cursor(identifier: str) -> str:
 
 
 def _decode(cursor: str) -> str:
-    try:
-        return str(UUID(bytes=base64.b64decode(cursor + "==", altchars=b"-_", validate=True)))
-    except (binascii.Error, ValueError):
-        raise InvalidInput("must be the cursor of a Link header, unchanged", "cursor") from None
+    if not _CURSOR.fullmatch(cursor):
+        raise InvalidInput("must be the cursor of a Link header, unchanged", "cursor")
+    return str(UUID(bytes=base64.urlsafe_b64decode(cursor + "==")))

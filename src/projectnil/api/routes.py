@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from projectnil.api import examples, executions, functions, health, schemas
+from projectnil.api.paging import CURSOR_PATTERN
 from projectnil.api.problems import MethodNotAllowed, PathNotFound
 from projectnil.domain import errors
 from projectnil.domain.errors import InvalidInput
@@ -89,7 +90,12 @@ _PAGING = (
         "how many items at the most",
         {"type": "integer", "minimum": 1, "maximum": 500, "default": 50},
     ),
-    Parameter("cursor", "query", "where the page begins: from the Link header of the page before", {"type": "string"}),
+    Parameter(
+        "cursor",
+        "query",
+        "where the page begins: from the Link header of the page before",
+        {"type": "string", "pattern": CURSOR_PATTERN},
+    ),
 )
 _NEXT = {"Link": 'the next page, as `<path>; rel="next"`; absent on the last page'}
 
@@ -154,7 +160,13 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="List functions",
         description="Newest first, without sources.",
         parameters=(
-            Parameter("name", "query", "only functions of exactly this name", {"type": "string"}, "add"),
+            Parameter(
+                "name",
+                "query",
+                "only functions of exactly this name",
+                {"type": "string", "pattern": schemas.NO_NUL_PATTERN},
+                "add",
+            ),
             _status_filter([*FunctionStatus]),
             _SHORT_ID,
             *_PAGING,

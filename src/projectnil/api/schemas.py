@@ -12,16 +12,36 @@ from projectnil.domain.languages import Language
 from projectnil.flows.execution import Run
 
 Id = Annotated[str, Meta(extra_json_schema={"format": "uuid"})]
-Name = Annotated[str, Meta(description="1 to 255 characters; need not be unique", examples=["add"])]
+# Postgres holds any text without NUL. Only told here: domain/functions.py checks it, and says what is wrong.
+NO_NUL_PATTERN = "^[^\\x00]*$"
+Name = Annotated[
+    str,
+    Meta(
+        description="1 to 255 characters; need not be unique",
+        examples=["add"],
+        extra_json_schema={"minLength": 1, "maxLength": 255, "pattern": NO_NUL_PATTERN},
+    ),
+]
 Source = Annotated[
     str,
     Meta(
         description="the source text, at most 1 MiB in UTF-8 by default",
         examples=["export function handle(input: string): string { return input; }"],
+        extra_json_schema={"minLength": 1, "pattern": NO_NUL_PATTERN},
     ),
 ]
-LanguageName = Annotated[str, Meta(description=f"one of: {', '.join(Language)}", examples=["assemblyscript"])]
-Description = Annotated[str | None, Meta(description="at most 10,000 characters")]
+LanguageName = Annotated[
+    str,
+    Meta(
+        description=f"one of: {', '.join(Language)}",
+        examples=["assemblyscript"],
+        extra_json_schema={"enum": [*Language]},
+    ),
+]
+Description = Annotated[
+    str | None,
+    Meta(description="at most 10,000 characters", extra_json_schema={"maxLength": 10_000, "pattern": NO_NUL_PATTERN}),
+]
 Timestamp = Annotated[datetime, Meta(tz=True)]
 ErrorMessage = Annotated[
     str | None,
