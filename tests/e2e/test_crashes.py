@@ -17,6 +17,7 @@ import psycopg
 import pytest
 
 from projectnil.domain.errors import INTERRUPTED
+from projectnil.postgres.embedded import EmbeddedPostgres
 from tests.support import unreaping
 from tests.support.functions import ECHO, SPIN, execute, ready, register, wait_compiled
 from tests.support.platform import Platform, running_platform, start_platform
@@ -34,8 +35,7 @@ def crashing(data_dir: Path) -> Iterator[Platform]:
 
 def database(platform: Platform) -> psycopg.Connection[Any]:
     """A look behind the scenes, at the embedded database."""
-    sockets = platform.data_dir / "postgres"
-    return psycopg.connect(f"host={sockets} user=postgres dbname=projectnil", autocommit=True)
+    return psycopg.connect(EmbeddedPostgres(platform.data_dir).url, autocommit=True)
 
 
 def kill(platform: Platform, containing: str) -> int:
