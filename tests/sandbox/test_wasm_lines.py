@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from projectnil.domain.guest_errors import Place
-from projectnil.sandbox.wasm_format import SectionId, section, unsigned_leb
+from projectnil.sandbox.wasm_format import PAGE_BYTES, SectionId, section, unsigned_leb
 from projectnil.sandbox.wasm_lines import UserFrame, user_frames
+from projectnil.sandbox.wasm_snapshot import after_start
 from tests.sandbox.guests import wat
 
 NAME = b"projectnil.lines"
@@ -44,6 +45,15 @@ def test_code_of_a_library_and_what_is_before_the_first_function_is_left_out() -
 def test_a_module_without_the_section_has_no_frames() -> None:
     assert user_frames(MODULE, [CODE_AT + 3]) == []
     assert user_frames(with_table(TABLE, b"something.else"), [CODE_AT + 3]) == []
+
+
+def test_a_snapshot_keeps_the_lines() -> None:
+    functions = "(func nop nop nop) (func nop nop nop nop)"
+    begins_with_start = wat(f"(module (memory 1) {functions} (start 0))") + with_table(TABLE)[len(MODULE) :]
+    snapshot = after_start(begins_with_start, b"\x01" * 3 * PAGE_BYTES, {})
+    code = section(snapshot, SectionId.CODE)
+    assert code is not None
+    assert user_frames(snapshot, [code.at + 8]) == frames(TABLE, 8)
 
 
 def test_another_version_says_nothing() -> None:
