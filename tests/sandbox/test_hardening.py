@@ -214,7 +214,7 @@ def test_a_sandbox_cannot_look_into_the_process_that_holds_the_databases_passwor
 READ = """
 import json, os, sys, threading
 from projectnil.sandbox.hardening import drop_capabilities
-from projectnil.sandbox.landlock import allow_only_reading
+from projectnil.confinement.landlock import allow_only_reading
 
 inside, outside = sys.argv[1:]
 already_open = open(outside + "/secret")
@@ -321,7 +321,7 @@ from pathlib import Path
 from structlog.testing import capture_logs
 from projectnil.domain.functions import module_sha256
 from projectnil.domain.limits import Limits
-from projectnil.sandbox import seccomp
+from projectnil.confinement import seccomp
 from projectnil.sandbox.pool import SandboxPool
 
 ctypes.CDLL(None).prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS
@@ -329,7 +329,7 @@ number, landlock_create_ruleset = seccomp._step(seccomp._LOAD, seccomp._NUMBER_A
 refuse = seccomp._step(seccomp._IF_EQUAL, landlock_create_ruleset, otherwise=1)
 deny, allow = seccomp._step(seccomp._RETURN, seccomp._DENY), seccomp._step(seccomp._RETURN, seccomp._ALLOW)
 architecture, _ = seccomp._ARCHITECTURES[platform.machine()]
-assert not seccomp.install(architecture, [number, refuse, deny, allow])
+assert not seccomp._install(architecture, [number, refuse, deny, allow])
 wasm = Path(sys.argv[1]).read_bytes()
 
 async def load():

@@ -4,10 +4,13 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
+from projectnil.compiler.confinement import encode
+from projectnil.confinement.profile import Profile
 from projectnil.domain.errors import PlatformUnavailable
 from projectnil.processes import die_with_parent
 
@@ -46,10 +49,18 @@ class WorkerProcess:
         self.answered = 0
 
     @classmethod
-    async def start(cls, command: Sequence[str], environment: Mapping[str, str], folder: Path) -> Self:
-        """Start `command` in `folder` and wait for its first line. Raises PlatformUnavailable."""
+    async def start(
+        cls, command: Sequence[str], environment: Mapping[str, str], folder: Path, profile: Profile | None
+    ) -> Self:
+        """Start `command` in `folder` and wait for its first line. Raises PlatformUnavailable.
+
+        profile: how it is confined; None for a program that meets no stranger's code.
+        """
+        launcher = ["-I", "-m", "projectnil.confinement.launcher"]
+        confined = [] if profile is None else [sys.executable, *launcher, encode(profile), str(os.getpid())]
         try:
             child = await asyncio.create_subprocess_exec(
+                *confined,
                 *command,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,

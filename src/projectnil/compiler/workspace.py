@@ -3,6 +3,7 @@
 import fcntl
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ class Workspace:
         self._root = root
         self._lock: int | None = None
         self.path = root
+        # The user and group that compilations run as; None where it is this process's own.
+        self.owner: tuple[int, int] | None = None
 
     def open(self) -> None:
         """Remove what dead processes left, and take a folder of one's own."""
@@ -46,7 +49,18 @@ class Workspace:
         """A new folder that holds one file with this text."""
         folder = Path(tempfile.mkdtemp(dir=self.path))
         (folder / file_name).write_text(text, encoding="utf-8", newline="")
+        if self.owner is not None:
+            os.chown(folder / file_name, *self.owner)
+            os.chown(folder, *self.owner)
         return folder
+
+    def read(self, folder: Path, file_name: str) -> bytes:
+        """A file that a compilation left: never what it only points to, and nothing that reading would wait for."""
+        descriptor = os.open(folder / file_name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise OSError(f"{file_name} is not a file")
+            return file.read()
 
     def remove(self, folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)

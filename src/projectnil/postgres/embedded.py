@@ -20,11 +20,12 @@ from urllib.parse import quote
 
 import structlog
 
+from projectnil.confinement import users
+from projectnil.confinement.passage import allow_passage
 from projectnil.domain.errors import PlatformUnavailable
 from projectnil.postgres import password
 from projectnil.postgres.connections import connect
 from projectnil.postgres.errors import STARTING_UP
-from projectnil.postgres.passage import allow_passage
 from projectnil.postgres.predecessor import SOCKET_LOCK, Predecessor
 from projectnil.processes import die_with_parent
 
@@ -260,15 +261,11 @@ def _server_user() -> pwd.struct_passwd | None:
     """The user to run the server as; None for our own. Root needs another: Postgres refuses to run as root."""
     if os.geteuid() != 0:
         return None
-    with contextlib.suppress(KeyError):
-        return pwd.getpwnam(_SYSTEM_USER)
-    log.info("postgres.creating_user", user=_SYSTEM_USER)
-    command = ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", _SYSTEM_USER]
-    made = subprocess.run(command, capture_output=True, text=True, check=False)
-    try:
-        return pwd.getpwnam(_SYSTEM_USER)
-    except KeyError:
-        raise PlatformUnavailable(f"cannot create the user {_SYSTEM_USER}: {made.stderr.strip()}") from None
+    user = users.find(_SYSTEM_USER)
+    if user is None:
+        log.info("postgres.creating_user", user=_SYSTEM_USER)
+        user = users.create(_SYSTEM_USER)
+    return user
 
 
 def _own_folder(folder: Path, user: pwd.struct_passwd | None) -> None:

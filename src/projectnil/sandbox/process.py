@@ -16,6 +16,7 @@ from typing import NoReturn
 
 from wasmtime import Engine
 
+from projectnil.confinement.landlock import allow_only_reading
 from projectnil.domain.executions import Failed
 from projectnil.domain.guest_errors import GuestTimedOut
 from projectnil.domain.limits import MIB, Limits
@@ -33,7 +34,6 @@ from projectnil.sandbox.hardening import (
     outlive_signals_but_not_the_parent,
     prepare_to_give_way,
 )
-from projectnil.sandbox.landlock import allow_only_reading
 from projectnil.sandbox.protocol import (
     CannotRun,
     Invalid,

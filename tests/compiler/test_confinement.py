@@ -1,0 +1,152 @@
+"""What native code in a compiler's Node could do: nothing beyond its folder. Tried by Node without its own limits."""
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from projectnil.compiler.assemblyscript.toolchain import NODE
+from projectnil.compiler.confinement import compiler_user, encode, node_profile
+from projectnil.confinement import landlock
+
+# Each says what it got, or the code of the error it met.
+TRIES = """
+import fs from "node:fs";
+import net from "node:net";
+import os from "node:os";
+import { spawnSync } from "node:child_process";
+
+const given = JSON.parse(process.argv[2]);
+const attempt = (what) => { try { return what() ?? "done"; } catch (error) { return error.info?.code ?? error.code; } };
+const connect = (where) => new Promise((resolve) => {
+  let connection;
+  try { connection = net.connect(where); } catch (error) { return resolve(error.code); }
+  connection.on("connect", () => { connection.destroy(); resolve("done"); });
+  connection.on("error", (error) => resolve(error.code));
+});
+const spawn = (program) => {
+  const { error, status } = spawnSync(program, ["--version"]);
+  return error?.code ?? status;
+};
+const lines = fs.readFileSync("/proc/self/status", "utf8").split("\\n");
+const status = Object.fromEntries(lines.map((line) => line.split(":\\t")));
+console.log(JSON.stringify({
+  unix_socket: await connect({ path: given.unix }),
+  tcp: await connect({ port: given.port, host: "127.0.0.1" }),
+  listen: await new Promise((resolve) => {
+    const server = net.createServer().on("error", (error) => resolve(error.code));
+    server.listen(0, "127.0.0.1", () => { server.close(); resolve("done"); });
+  }),
+  signal: attempt(() => process.kill(given.pid, 0)),
+  priority: attempt(() => os.setPriority(given.pid, 5)),
+  read: attempt(() => fs.readFileSync(given.secret, "utf8")),
+  environment_of_parent: attempt(() => fs.readFileSync(`/proc/${given.pid}/environ`, "latin1").length > 0),
+  list: attempt(() => fs.readdirSync(given.elsewhere).length),
+  write: attempt(() => fs.writeFileSync(given.elsewhere + "/written", "x")),
+  link: attempt(() => fs.symlinkSync(given.secret, "link")),
+  program: spawn("/bin/true"),
+  itself_again: spawn(process.execPath),
+  own_folder: attempt(() => fs.writeFileSync("function.wasm", "x")),
+  user: process.getuid(),
+  capabilities: [status.CapEff, status.CapPrm, status.CapBnd, status.CapAmb].join(" "),
+  no_new_privileges: status.NoNewPrivs,
+  seccomp: status.Seccomp,
+}));
+"""
+
+
+@pytest.fixture
+def folders() -> Iterator[tuple[Path, Path]]:
+    """The compiler's folder, and another one of the platform."""
+    with tempfile.TemporaryDirectory() as root:
+        Path(root).chmod(0o711)
+        own, elsewhere = Path(root, "own"), Path(root, "elsewhere")
+        own.mkdir()
+        elsewhere.mkdir(mode=0o777)
+        elsewhere.chmod(0o777)
+        (elsewhere / "secret").write_text("a password")
+        yield own, elsewhere
+
+
+def tries(own: Path, elsewhere: Path, *, confined: bool) -> dict[str, Any]:
+    script = own / "tries.mjs"
+    script.write_text(TRIES)
+    user = compiler_user([script, NODE]) if confined else None
+    if user is not None:
+        os.chown(own, *user)
+    command = [str(NODE), str(script)]
+    if confined:
+        profile = encode(node_profile(NODE, (), own, user))
+        command = [sys.executable, "-I", "-m", "projectnil.confinement.launcher", profile, str(os.getpid()), *command]
+    with socket.socket(socket.AF_UNIX) as unix, socket.create_server(("127.0.0.1", 0)) as tcp:
+        unix.bind(str(elsewhere / "socket"))
+        (elsewhere / "socket").chmod(0o777)
+        unix.listen()
+        given = {
+            "unix": str(elsewhere / "socket"),
+            "port": tcp.getsockname()[1],
+            "pid": os.getpid(),
+            "secret": str(elsewhere / "secret"),
+            "elsewhere": str(elsewhere),
+        }
+        run = subprocess.run([*command, json.dumps(given)], check=False, cwd=own, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    with contextlib.suppress(FileNotFoundError):
+        (elsewhere / "socket").unlink()
+    found: dict[str, Any] = json.loads(run.stdout)
+    return found
+
+
+def test_without_confinement_all_of_it_succeeds(folders: tuple[Path, Path]) -> None:
+    found = tries(*folders, confined=False)
+    assert found["read"] == "a password"
+    for what in ("unix_socket", "tcp", "listen", "write", "link", "own_folder"):
+        assert found[what] == "done", what
+    assert found["signal"] in (True, "done")
+    assert (found["program"], found["itself_again"]) == (0, 0)
+
+
+def test_confined_it_has_its_own_folder_and_nothing_else(folders: tuple[Path, Path]) -> None:
+    found = tries(*folders, confined=True)
+    refused = ("EPERM", "EACCES")
+    for what in ("unix_socket", "tcp", "listen", "signal", "priority", "link", "program", "itself_again"):
+        assert found[what] in refused, (what, found)
+    assert found["own_folder"] == "done"
+    assert (found["no_new_privileges"], found["seccomp"]) == ("1", "2")
+    assert set(found["capabilities"].replace(" ", "")) == {"0"} or os.geteuid() != 0
+    assert found["user"] != 0
+    if landlock.missing():
+        pytest.skip(f"files: this kernel cannot confine them: {landlock.missing()}")
+    for what in ("read", "environment_of_parent", "list", "write"):
+        assert found[what] in refused, (what, found)
+
+
+def test_limits_are_low_and_cannot_be_raised(folders: tuple[Path, Path]) -> None:
+    own, _ = folders
+    script = own / "limits.mjs"
+    script.write_text('import fs from "node:fs"; process.stdout.write(fs.readFileSync("/proc/self/limits", "utf8"));')
+    user = compiler_user([script, NODE])
+    profile = encode(node_profile(NODE, (), own, user))
+    launcher = [sys.executable, "-I", "-m", "projectnil.confinement.launcher", profile, str(os.getpid())]
+    run = subprocess.run([*launcher, str(NODE), str(script)], cwd=own, capture_output=True, text=True, check=True)
+    limits = {line[:26].strip(): line[26:].split()[:2] for line in run.stdout.splitlines()}
+    assert limits["Max open files"] == ["256", "256"]  # soft and hard: without a capability none can be raised
+    assert limits["Max core file size"] == ["0", "0"]
+    assert limits["Max file size"] == [str(256 * 1024 * 1024)] * 2
+
+
+def test_what_cannot_be_confined_does_not_start(folders: tuple[Path, Path]) -> None:
+    own, _ = folders
+    profile = encode(node_profile(NODE, (), own, None)).replace('"node"', '"nothing"')
+    launcher = [sys.executable, "-I", "-m", "projectnil.confinement.launcher", profile, str(os.getpid())]
+    run = subprocess.run([*launcher, str(NODE), "--version"], check=False, cwd=own, capture_output=True, text=True)
+    assert run.returncode != 0
+    assert "v2" not in run.stdout
