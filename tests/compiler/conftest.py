@@ -1,5 +1,6 @@
 """One warm toolchain for the whole folder: starting one takes longer than most of the tests."""
 
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -19,9 +20,15 @@ FreshCompiler = Callable[[str], bytes]
 Run = Callable[[str, object], Awaitable[object]]
 
 
+@pytest.fixture
+def tmp_path(data_root: Path) -> Path:
+    """Not below pytest's own folder, which another run of pytest closes to the compilers' user."""
+    return Path(tempfile.mkdtemp(dir=data_root))
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def toolchain(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[AssemblyScript]:
-    warm = AssemblyScript(Settings(data_dir=tmp_path_factory.mktemp("data")))
+async def toolchain(data_root: Path) -> AsyncIterator[AssemblyScript]:
+    warm = AssemblyScript(Settings(data_dir=Path(tempfile.mkdtemp(dir=data_root))))
     await warm.start()
     yield warm
     await warm.stop()

@@ -162,6 +162,8 @@ async def test_a_cancelled_compilation_leaves_no_file_and_the_next_one_compiles(
 
 
 PARENT = """
+import sys, structlog
+structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
 import asyncio, sys
 from pathlib import Path
 from projectnil.compiler.assemblyscript.toolchain import AssemblyScript

@@ -175,7 +175,9 @@ class AssemblyScript:
         warn_of_what_is_missing()
 
     def _profile(self) -> Profile:
-        return node_profile(NODE, (WORKER.parent, self._libraries), self._workspace.path, self._workspace.owner)
+        # json-as is a link to the folder beside the libraries.
+        readable = (WORKER.parent, self._libraries, self._libraries.parent / "json-as")
+        return node_profile(NODE, readable, self._workspace.path, self._workspace.owner)
 
     def _command(self) -> list[str]:
         return [
