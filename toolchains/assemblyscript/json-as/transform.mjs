@@ -41,7 +41,7 @@ const importsLibrary = (statement) =>
   statement.kind === NodeKind.Import && statement.path.value.split("/")[0] === LIBRARY && statement.declarations?.length;
 
 function complete(source) {
-  const classes = classesOf(source.statements);
+  const classes = new Map(classesOf(source.statements).map((declaration) => [declaration.name.text, declaration]));
   for (const declaration of marked(classes)) addMethods(declaration, classes);
   const handle = source.statements.find(isHandle);
   const [input] = handle?.signature.parameters ?? [];
@@ -67,7 +67,7 @@ function classesOf(statements) {
 function marked(classes) {
   const all = new Set();
   const isMarked = (declaration) => decorator(declaration, ...MARKS) || all.has(declaration);
-  for (const declaration of classes) {
+  for (const declaration of classes.values()) {
     const line = [declaration];
     for (let base; (base = baseOf(line.at(-1), classes)) && !line.includes(base); ) line.push(base);
     const top = line.findLastIndex(isMarked);
@@ -77,8 +77,7 @@ function marked(classes) {
 }
 
 function baseOf(declaration, classes) {
-  const name = declaration.extendsType && lastName(declaration.extendsType.name);
-  return name && classes.find((other) => other.name.text === name);
+  return declaration.extendsType && classes.get(lastName(declaration.extendsType.name));
 }
 
 const lastName = (typeName) => (typeName.next ? lastName(typeName.next) : typeName.identifier.text);
