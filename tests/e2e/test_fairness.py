@@ -86,3 +86,40 @@ def test_who_answers_requests_asks_for_shorter_slices_than_a_compiler(platform: 
     assert slices_ns("bootstrap.child api") == slices_ns("bin/postgres") == {SHORT_SLICES_NS}
     assert slices_ns("bootstrap.child compiler").isdisjoint({SHORT_SLICES_NS})
     assert slices_ns("worker.mjs").isdisjoint({SHORT_SLICES_NS})
+
+
+SOMETIMES = """
+export function handle(input: string): string {
+  while (input.includes("spin")) {}
+  return input;
+}
+"""
+
+
+def test_a_crowd_of_one_function_waits_for_itself_and_who_cannot_begin_leaves_no_record(data_dir: Path) -> None:
+    limits = {"execution_timeout_s": "8", "sandbox_processes": "2", "sandbox_max_processes": "4"}
+    with running_platform(data_dir, **limits) as platform, platform.client() as http:
+        crowd, echo = ready(http, SOMETIMES, "sometimes"), ready(http, ECHO, "echo")
+        for _ in range(10):  # so that both are known to be quick
+            execute(http, crowd, {})
+            execute(http, echo, {})
+        answers: list[httpx.Response] = []
+
+        def spin() -> None:
+            body = {"input": {"please": "spin"}}
+            answers.append(httpx.post(f"{platform.url}/functions/{crowd}/execute", json=body, timeout=60))
+
+        threads = [threading.Thread(target=spin) for _ in range(30)]
+        for thread in threads:
+            thread.start()
+        others = [execute(http, echo, {"n": n})["output"] for n in range(100)]
+        for thread in threads:
+            thread.join()
+        assert others == [{"n": n} for n in range(100)]
+        assert {answer.status_code for answer in answers} == {200, 503}
+        refused = [answer for answer in answers if answer.status_code == 503]
+        assert {answer.json()["type"] for answer in refused} == {"/docs#overloaded"}
+        assert all(int(answer.headers["Retry-After"]) >= 1 for answer in refused)
+        recorded = http.get(f"/functions/{crowd}/executions?limit=500").json()
+        assert len(recorded) == 10 + len(answers) - len(refused)
+        assert not [each for each in recorded if "interrupted" in (each["errorMessage"] or "")]

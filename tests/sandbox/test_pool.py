@@ -360,7 +360,13 @@ async def test_among_slow_guests_and_large_inputs_everyone_gets_their_own_output
     async def call(caller: int) -> None:
         for nth in range(20):
             text = b'[%d,%d,"%s"]' % (caller, nth, b"x" * (300_000 if caller % 6 == 1 else 0))
-            assert await pool.run(slow if caller % 6 == 0 else echo, text) == Completed(text, "")
+            while True:
+                try:
+                    outcome = await pool.run(slow if caller % 6 == 0 else echo, text)
+                    break
+                except Overloaded:  # on a busy machine it may wait a second for its turn
+                    continue
+            assert outcome == Completed(text, "")
 
     await asyncio.gather(*(call(caller) for caller in range(24)))
 

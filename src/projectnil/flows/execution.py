@@ -169,13 +169,13 @@ class Executor:
         raise Overloaded(f"function {function_id} is changing too fast to be run")
 
     async def _begin_admitted(self, new: NewExecution, module: ModuleFile) -> _Started | None:
-        await self._sandbox.admit()
+        await self._sandbox.admit(new.function_id)
         started = None
         try:
             started = await self._begin(new, module)
         finally:
             if started is None:
-                self._sandbox.withdraw()
+                self._sandbox.withdraw(new.function_id)
         return started
 
     async def _begin(self, new: NewExecution, module: ModuleFile | GuestBrokeAbi) -> _Started | None:
@@ -188,8 +188,13 @@ class Executor:
         if isinstance(started.module, GuestBrokeAbi):
             return Failed(started.module, "")
         try:
-            return await self._sandbox.run(started.module, input_json)
-        except (PlatformUnavailable, Overloaded) as error:
+            return await self._sandbox.run(started.module, input_json, started.function_id)
+        except Overloaded as error:
+            if await self._ledger.withdraw(started.id):
+                log.info("execution.withdrawn", executionId=started.id, functionId=started.function_id)
+                raise
+            await self._record_interruption(started, error)
+        except PlatformUnavailable as error:
             await self._record_interruption(started, error)
 
     async def _record_interruption(self, started: _Started, error: PlatformUnavailable | Overloaded) -> NoReturn:

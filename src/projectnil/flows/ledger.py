@@ -114,6 +114,18 @@ class Ledger:
         async with self._pool.acquire() as conn:
             return await executions.get(conn, execution_id) is not None
 
+    async def withdraw(self, execution_id: ExecutionId) -> bool:
+        """The execution never began: its row goes. False when that could not be done."""
+        try:
+            async with self._pool.acquire() as conn:
+                gone = await executions.withdraw(conn, execution_id)
+        except DATABASE_ERRORS as error:
+            log.warning("execution.withdrawal_failed", executionId=execution_id, error=str(error))
+            return False
+        if gone:
+            del self._in_flight[execution_id]
+        return gone
+
     def abandon(self, execution_id: ExecutionId) -> None:
         """The execution ended in a way nobody foresaw: unless it has its outcome, it was interrupted."""
         if execution_id in self._in_flight:

@@ -49,6 +49,7 @@ SELECT id, moment FROM begun UNION ALL SELECT id, moment FROM ended
 """
 _GET = f"SELECT {_COLUMNS} FROM executions WHERE id = $1"
 _GET_STATUS = "SELECT status FROM executions WHERE id = $1"
+_WITHDRAW = "DELETE FROM executions WHERE id = $1 AND status = 'RUNNING' RETURNING id"
 _DELETE = "DELETE FROM executions WHERE id = $1 AND status <> 'RUNNING' RETURNING id"
 _INTERRUPT = """
 UPDATE executions
@@ -134,6 +135,11 @@ async def get(conn: Connection, execution_id: ExecutionId) -> Execution | None:
 async def get_status(conn: Connection, execution_id: ExecutionId) -> ExecutionStatus | None:
     status = await conn.fetchval(_GET_STATUS, execution_id)
     return ExecutionStatus(status) if status is not None else None
+
+
+async def withdraw(conn: Connection, execution_id: ExecutionId) -> bool:
+    """Remove one that is RUNNING in its row only; False when there is no such row."""
+    return await conn.fetchval(_WITHDRAW, execution_id) is not None
 
 
 async def delete(conn: Connection, execution_id: ExecutionId) -> bool:

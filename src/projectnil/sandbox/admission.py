@@ -1,90 +1,144 @@
 """Who may begin an execution: turned away before anything is recorded, rather than kept waiting for long guests."""
 
 import asyncio
-from collections import deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from typing import Any
 
 from projectnil.domain.errors import Overloaded
+from projectnil.sandbox.line import Line, Place
 
 # Guests that finish faster than this keep the queue moving: whoever waits behind them need not be turned away.
 QUICK_S = 0.05
 ADMISSION_WAIT_S = 1.0
 MOST_WAITING = 1_000
+_MOST_QUICK_FUNCTIONS = 10_000
 
 
 class Admission:
-    """The door before the queue for a process. Belongs to one event loop."""
+    """The door before the queue for a process. Belongs to one event loop.
+
+    While guests finish quickly, those of functions that are known to be quick all come in. Of other functions one comes
+    in at a time then, and as many as there are free processes. So one function's crowd waits for itself.
+    """
 
     def __init__(
-        self, queued: Callable[[], int], free: Callable[[], int], overloaded: Callable[[], Overloaded]
+        self,
+        queued: Callable[[], int],
+        free: Callable[[], int],
+        overloaded: Callable[[], Overloaded],
+        most_of_one: int,
     ) -> None:
         """queued: how many admitted executions wait for a process. free: how many processes are idle or may start.
 
-        overloaded: what to say when there was no room for too long.
+        overloaded: what to say when there was no room for too long. most_of_one: how many executions of one function
+        that is not known to be quick are inside.
         """
+        self._most_of_one = most_of_one
         self._queued = queued
         self._free = free
         self._overloaded = overloaded
-        self._door: deque[asyncio.Future[None]] = deque()  # callers waiting to be let in
-        self._expected: deque[float] = deque()  # when those were admitted who have not come to run yet
+        self._inside: Counter[str] = Counter()  # by function, those admitted whose execution has not ended
+        self._door: Line[None] = Line(self.inside)  # callers waiting to be let in
+        self._expected: deque[tuple[float, str]] = deque()  # those admitted who have not come to run yet, and when
+        self._quick: OrderedDict[str, None] = OrderedDict()
         self._last_quick_finish = -QUICK_S
 
     def __len__(self) -> int:
         """How many wait at the door."""
         return len(self._door)
 
-    async def enter(self) -> None:
+    def inside(self, function: str) -> int:
+        """How many executions of the function run or wait for a process."""
+        return self._inside[function]
+
+    async def enter(self, function: str) -> None:
         """Return when an execution may begin. Raises Overloaded when there is no room within a second."""
-        if self._has_room():
-            self._expected.append(_now())
+        if self._has_room(function):
+            self._expect(function)
             return
         if self._queued() + len(self._door) >= MOST_WAITING:
             raise Overloaded(f"more than {MOST_WAITING:,} executions are waiting for a sandbox")
-        await self._wait_at_the_door()
+        await self._wait_at_the_door(function)
 
-    def came(self) -> None:
+    def came(self, function: str) -> None:
         """One of those admitted has come to run, or never will."""
-        if self._expected:
-            self._expected.popleft()
+        found = next((each for each in self._expected if each[1] == function), None)
+        if found is not None:
+            self._expected.remove(found)
+            self._leave(function)
 
-    def finished(self, took_s: float) -> None:
+    def begin(self, function: str) -> None:
+        """It waits for a process from now on, or has one."""
+        self._inside[function] += 1
+
+    def end(self, function: str) -> None:
+        """What `begin` began is over."""
+        self._leave(function)
+
+    def finished(self, function: str, took_s: float) -> None:
         """A guest is done."""
-        if took_s < QUICK_S:
-            self._last_quick_finish = _now()
+        if took_s >= QUICK_S:
+            self.takes_long(function)
+            return
+        self._last_quick_finish = _now()
+        self._quick[function] = None
+        if len(self._quick) > _MOST_QUICK_FUNCTIONS:
+            self._quick.popitem(last=False)
+
+    def takes_long(self, function: str) -> None:
+        """A guest of this function does."""
+        self._quick.pop(function, None)
+
+    def is_quick(self, function: str) -> bool:
+        """Did the guest of the function that ended last finish quickly, and does none take long since?"""
+        return function in self._quick
 
     def let_in(self) -> None:
         """There may be room: as many as fit come in."""
-        while self._door and self._has_room():
-            future = self._door.popleft()
-            if not future.done():
-                self._expected.append(_now())
-                future.set_result(None)
+        while (place := self._door.first(self._has_room)) is not None:
+            self._door.remove(place)
+            if not place.future.done():
+                self._expect(place.function)
+                place.future.set_result(None)
 
     def turn_away(self, error: Exception) -> None:
         """Whoever waits at the door is told `error`."""
-        while self._door:
-            give_up(self._door.popleft(), error)
+        for place in list(self._door):
+            self._door.remove(place)
+            give_up(place.future, error)
 
-    def _has_room(self) -> bool:
+    def _expect(self, function: str) -> None:
+        self._expected.append((_now(), function))
+        self._inside[function] += 1
+
+    def _leave(self, function: str) -> None:
+        self._inside[function] -= 1
+        if self._inside[function] <= 0:
+            del self._inside[function]
+
+    def _has_room(self, function: str) -> bool:
         now = _now()
-        while self._expected and self._expected[0] < now - ADMISSION_WAIT_S:
-            self._expected.popleft()  # it never came to run
-        if now - self._last_quick_finish < QUICK_S:
+        while self._expected and self._expected[0][0] < now - ADMISSION_WAIT_S:
+            self._leave(self._expected.popleft()[1])  # it never came to run
+        is_moving = now - self._last_quick_finish < QUICK_S
+        if is_moving and (function in self._quick or function not in self._inside):
             return self._queued() < MOST_WAITING
+        if function not in self._quick and self._inside[function] >= self._most_of_one:
+            return False
         return self._free() > self._queued() + len(self._expected)
 
-    async def _wait_at_the_door(self) -> None:
+    async def _wait_at_the_door(self, function: str) -> None:
         loop = asyncio.get_running_loop()
-        future = loop.create_future()
-        self._door.append(future)
-        timer = loop.call_later(ADMISSION_WAIT_S, give_up, future, self._overloaded())
+        place = Place(function, loop.time(), loop.create_future())
+        self._door.add(place)
+        timer = loop.call_later(ADMISSION_WAIT_S, give_up, place.future, self._overloaded())
         try:
-            await future
+            await place.future
         finally:
             timer.cancel()
-            if future in self._door:
-                self._door.remove(future)
+            if place in self._door:
+                self._door.remove(place)
 
 
 def give_up(future: "asyncio.Future[Any]", error: Exception) -> None:

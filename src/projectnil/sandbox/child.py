@@ -130,8 +130,13 @@ class SandboxProcess(asyncio.Protocol):
             raise PlatformUnavailable("a sandbox process did not say that it is ready")
         return ready.unhardened
 
-    def ask(self, request: Request, timeout_s: float) -> "asyncio.Future[Reply]":
-        """Send a request. timeout_s: from when it is the first of those pending.
+    @property
+    def function(self) -> str:
+        """Whose guest is under way; empty when that is not known."""
+        return self._pending[0].function if self._pending else ""
+
+    def ask(self, request: Request, timeout_s: float, function: str = "") -> "asyncio.Future[Reply]":
+        """Send a request. timeout_s: from when it is the first of those pending. function: whose guest it runs.
 
         The future fails with NotBegun; with ProcessLost; with ProcessOverdue after the timeout and a SIGKILL.
         """
@@ -140,7 +145,7 @@ class SandboxProcess(asyncio.Protocol):
             future.set_exception(NotBegun())
             return future
         self._number = next_number(self._number)
-        self._pending.append(_Pending(self._number, future, timeout_s))
+        self._pending.append(_Pending(self._number, future, timeout_s, function))
         if len(self._pending) == 1:
             self._begin_next()
         # What comes in the same iteration of the event loop goes in one piece: it wakes the process once.
@@ -280,6 +285,7 @@ class _Pending(msgspec.Struct, eq=False):
     number: int
     reply: "asyncio.Future[Reply]"
     timeout_s: float
+    function: str
 
 
 def _fail(future: "asyncio.Future[Reply]", error: Exception) -> None:

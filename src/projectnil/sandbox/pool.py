@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-from bisect import insort
 from collections import deque
 from pathlib import Path
 
@@ -14,10 +13,11 @@ from projectnil.domain.executions import Completed, Failed
 from projectnil.domain.functions import ModuleSha256
 from projectnil.domain.guest_errors import GuestTimedOut
 from projectnil.domain.limits import Limits
-from projectnil.sandbox.admission import Admission, give_up
-from projectnil.sandbox.child import NotBegun, ProcessLost, ProcessOverdue, SandboxProcess
+from projectnil.sandbox.admission import ADMISSION_WAIT_S, Admission, give_up
+from projectnil.sandbox.child import START_TIMEOUT_S, NotBegun, ProcessLost, ProcessOverdue, SandboxProcess
 from projectnil.sandbox.code_cache import ModuleFile
 from projectnil.sandbox.forking import ForkServer
+from projectnil.sandbox.line import Line, Place
 from projectnil.sandbox.modules import LoadWasm, Modules, Translation, Wanted
 from projectnil.sandbox.protocol import CannotRun, Reply, Role, Run
 
@@ -27,9 +27,9 @@ DEPTH = 8
 BRISK_S = 0.005
 # A waiter this old, with nothing but long guests before it, is worth another process.
 LONG_WAIT_S = 0.02
-SLOT_GRACE_S = 2.0
 # The process's own clock comes first; a process that misses its time by this much is killed.
 KILL_GRACE_S = 3.0
+_ENOUGH_TO_KEEP_ONE = 4
 _MOST_RESPAWN_DELAY_S = 5.0
 
 _log = structlog.get_logger()
@@ -75,8 +75,10 @@ class SandboxPool:
         self._all: set[SandboxProcess] = set()
         self._leaving: set[SandboxProcess] = set()
         self._idle: deque[SandboxProcess] = deque()  # the most recently used at the right
-        self._slots: deque[_Waiter] = deque()  # executions waiting for a process
-        self._admission = Admission(lambda: len(self._slots), self._free, self._overloaded)
+        # One function's long guests leave a process to the others, where there are enough.
+        self._most_of_one = max_processes - 1 if max_processes >= _ENOUGH_TO_KEEP_ONE else max_processes
+        self._admission = Admission(self._queued, self._free, self._overloaded, self._most_of_one)
+        self._slots: Line[SandboxProcess] = Line(self._admission.inside)  # executions waiting for a process
         self._starting = 0
         self._failed_starts = 0
         self._problem: str | None = None
@@ -131,42 +133,50 @@ class SandboxPool:
         """See Modules.remove_unwanted."""
         return await self._modules.remove_unwanted(wanted)
 
-    async def admit(self) -> None:
+    async def admit(self, function: str = "") -> None:
         """Return when an execution may begin. Call it before recording the execution, and `run`, or `withdraw`, after.
 
-        Raises Overloaded when every process is held by a long-running guest and none comes free within a second.
+        function: whose execution it is; those of one function wait behind each other. Raises Overloaded when every
+        process is held by a long-running guest and none comes free within a second.
         """
         self._refuse_if_stopping()
-        await self._admission.enter()
+        await self._admission.enter(function)
 
-    def withdraw(self) -> None:
+    def withdraw(self, function: str = "") -> None:
         """One that was admitted will not come to run."""
-        self._admission.came()
+        self._admission.came(function)
         self._admission.let_in()
 
-    async def run(self, module: ModuleFile, input_json: bytes) -> Completed | Failed:
-        """Run the guest. input_json: JSON text in UTF-8, checked already.
+    async def run(self, module: ModuleFile, input_json: bytes, function: str = "") -> Completed | Failed:
+        """Run the guest. input_json: JSON text in UTF-8, checked already. function: as for `admit`.
 
         Raises PlatformUnavailable when the sandbox was lost, or the machine code unusable; Overloaded when no process
-        came free in time. Cancelling it kills the process of a guest that has begun.
+        came free within a second, and the guest never began. Cancelling it kills the process of a guest that has begun.
         """
-        self._admission.came()
+        self._admission.came(function)
+        self._admission.begin(function)
+        try:
+            return await self._run(module, input_json, function)
+        finally:
+            self._admission.end(function)
+
+    async def _run(self, module: ModuleFile, input_json: bytes, function: str) -> Completed | Failed:
         request = Run(module.code_path, module.wasm_path, input_json)
         since = self._loop.time()
         while True:
-            process = await self._take(since)
+            process = await self._take(function, since)
             try:
-                reply = await self._ask(process, module, request)
+                reply = await self._ask(process, module, request, function)
             except NotBegun:
                 self._give_back(process)
             else:
                 break
-        self._admission.finished(process.took_s)
+        self._admission.finished(function, process.took_s)
         self._give_back(process)
         return self._outcome(module, reply)
 
-    async def _ask(self, process: SandboxProcess, module: ModuleFile, request: Run) -> Reply:
-        reply = process.ask(request, self._limits.execution_timeout_s + KILL_GRACE_S)
+    async def _ask(self, process: SandboxProcess, module: ModuleFile, request: Run, function: str) -> Reply:
+        reply = process.ask(request, self._limits.execution_timeout_s + KILL_GRACE_S, function)
         try:
             return await reply
         except ProcessOverdue as error:
@@ -233,18 +243,20 @@ class SandboxPool:
 
     # Handing out processes
 
-    async def _take(self, since: float) -> SandboxProcess:
-        """A process to give a guest to; `_give_back` it. since: when its caller came, which is its place in line."""
+    async def _take(self, function: str, since: float) -> SandboxProcess:
+        """A process to give a guest to; `_give_back` it. since: when its caller came.
+
+        Raises Overloaded when none is free, or on its way, a second after that.
+        """
         self._refuse_if_stopping()
-        process = None if self._slots else self._free_process()
+        process = self._free_process() if self._may_begin_at_once(function) else None
         if process is not None:
             process.assigned += 1
             return process
-        waiter = _Waiter(self._loop.create_future(), since)
-        insort(self._slots, waiter, key=_since)  # not always the last: it may have been handed back
+        waiter: Place[SandboxProcess] = Place(function, since, self._loop.create_future())
+        self._slots.add(waiter)
         self._plan_growth()
-        longest_s = self._limits.execution_timeout_s + SLOT_GRACE_S
-        timer = self._loop.call_later(longest_s, give_up, waiter.future, self._overloaded())
+        timer = self._loop.call_at(since + ADMISSION_WAIT_S, self._look_after, waiter)
         try:
             return await waiter.future
         except BaseException:
@@ -255,6 +267,32 @@ class SandboxPool:
             raise
         finally:
             timer.cancel()
+
+    def _look_after(self, waiter: Place[SandboxProcess]) -> None:
+        """It has waited its time: it is told so, unless a process is on its way."""
+        if waiter.future.done():
+            return
+        now = self._loop.time()
+        if self._starting and now < waiter.since + START_TIMEOUT_S:
+            self._loop.call_at(now + LONG_WAIT_S, self._look_after, waiter)
+        else:
+            give_up(waiter.future, self._overloaded())
+
+    def _queued(self) -> int:
+        return self._slots.count(self._may_have_another) if self._slots else 0
+
+    def _may_begin_at_once(self, function: str) -> bool:
+        """Is it this one's turn, and nobody's before it?"""
+        if not self._slots and self._admission.is_quick(function):
+            return True
+        return self._may_have_another(function) and self._slots.first(self._may_have_another) is None
+
+    def _may_have_another(self, function: str) -> bool:
+        """One function's guests that take long, or may do so, do not get every process."""
+        if self._admission.is_quick(function):
+            return True
+        holding = sum(process.assigned > 0 and process.function == function for process in self._all)
+        return holding < self._most_of_one
 
     def _free_process(self) -> SandboxProcess | None:
         """An idle process, or the least loaded of those that are brisk; None when there is neither."""
@@ -287,11 +325,11 @@ class SandboxPool:
             self._shrinking = self._loop.call_later(self._idle_s, self._shrink)
 
     def _serve_waiters(self) -> None:
-        while self._slots:
+        while (waiter := self._slots.first(self._may_have_another)) is not None:
             process = self._free_process()
             if process is None:
                 return
-            waiter = self._slots.popleft()
+            self._slots.remove(waiter)
             if not waiter.future.done():
                 process.assigned += 1
                 waiter.future.set_result(process)
@@ -321,8 +359,9 @@ class SandboxPool:
                 self._start_in_background()
         self._plan_growth()
 
-    def _keep_some_brisk(self, _slow: SandboxProcess) -> None:
+    def _keep_some_brisk(self, slow: SandboxProcess) -> None:
         """As many as there are at quiet times are ready for quick guests, whatever others run."""
+        self._admission.takes_long(slow.function)
         if self._is_stopping:
             return
         brisk = sum(not process.is_slow for process in self._all) + self._starting
@@ -420,9 +459,9 @@ class SandboxPool:
 
     def _turn_everyone_away(self) -> None:
         stopping = PlatformUnavailable("the sandbox pool is stopping")
-        for waiter in self._slots:
+        for waiter in list(self._slots):
+            self._slots.remove(waiter)
             give_up(waiter.future, stopping)
-        self._slots.clear()
         self._admission.turn_away(stopping)
 
     async def _until_quiet(self, grace_s: float) -> None:
@@ -438,14 +477,5 @@ class SandboxPool:
             self._quiet.set()
 
 
-class _Waiter(msgspec.Struct, eq=False):
-    future: "asyncio.Future[SandboxProcess]"
-    since: float
-
-
 def _load(process: SandboxProcess) -> int:
     return process.assigned
-
-
-def _since(waiter: _Waiter) -> float:
-    return waiter.since
