@@ -101,7 +101,23 @@ def _history(subject: _Subject) -> Requests:
         "deep page of one function": [
             Request("GET", f"{url}/functions/{function_id}/executions?{_PAGE}&cursor={cursor}", '"COMPLETED"')
         ],
+        **{
+            f"page of {what}": [Request("GET", f"{url}/executions?{_PAGE}&{query}", "[")]
+            for what, query in (
+                ("COMPLETED", "status=COMPLETED"),
+                ("FAILED, of which there are none", "status=FAILED"),
+                ("RUNNING, of which there are none", "status=RUNNING"),
+                ("one function", f"function={function_id}"),
+                ("a time long ago", f"until={_rfc3339(_WEEKS / 2)}"),
+                ("an hour long ago", f"since={_rfc3339(_WEEKS / 2)}&until={_rfc3339(_WEEKS / 2 - 1 / 168)}"),
+                ("an error that never was", "error=never"),
+            )
+        },
     }
+
+
+def _rfc3339(weeks_ago: float) -> str:
+    return f"{datetime.now(UTC) - timedelta(weeks=weeks_ago):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _in_turn(subject: _Subject) -> Requests:
