@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from projectnil.postgres.connections import Pool, opened_pool
+from tests.support.folders import parent_of_data
 from tests.support.platform import Platform, running_platform
 from tests.support.postgres import Cluster, running_cluster
 
@@ -19,15 +20,16 @@ ALLOWED_ORIGIN = "https://app.example"
 @pytest.fixture(scope="session")
 def data_root() -> Iterator[Path]:
     """A folder for data folders. Not pytest's own, which another run of pytest closes to the server's user."""
-    with tempfile.TemporaryDirectory(prefix="projectnil-tests-") as root:
+    with tempfile.TemporaryDirectory(prefix="projectnil-tests-", dir=parent_of_data()) as root:
         Path(root).chmod(0o711)
         yield Path(root)
 
 
 @pytest.fixture
-def data_dir(data_root: Path) -> Path:
+def data_dir(data_root: Path) -> Iterator[Path]:
     """A data folder of the test's own; not there yet."""
-    return Path(tempfile.mkdtemp(dir=data_root)) / "data"
+    with tempfile.TemporaryDirectory(dir=data_root, ignore_cleanup_errors=True) as parent:
+        yield Path(parent) / "data"
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

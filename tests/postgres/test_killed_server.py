@@ -2,18 +2,15 @@
 
 import asyncio
 import contextlib
-import os
 import random
 import signal
 import subprocess
 import sys
-import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import psutil
-import pytest
 
 from projectnil.domain.errors import PlatformUnavailable
 from projectnil.postgres.connections import connect
@@ -24,20 +21,6 @@ from tests.support.waiting import until
 _WRITERS = 4
 _ENOUGH_COMMITS = 40
 _START_TIMEOUT_S = 60
-
-
-@pytest.fixture
-def data_dir() -> Iterator[Path]:
-    """A data folder in memory, where there is such a place: twenty recoveries wait for the disk most of their time.
-
-    kill -9 takes nothing from a file system, so what a server has written is as safe there.
-    """
-    memory = "/dev/shm"  # noqa: S108 # the folder in it has a name of its own
-    with tempfile.TemporaryDirectory(
-        prefix="projectnil-tests-", dir=memory if os.access(memory, os.W_OK) else None
-    ) as root:
-        Path(root).chmod(0o711)
-        yield Path(root) / "data"
 
 
 class Owners:
