@@ -67,7 +67,8 @@ async def message_of(toolchain: AssemblyScript, source: str) -> str:
     return outcome.message
 
 
-@pytest.mark.parametrize("example", sorted(folder.name for folder in EXAMPLES.iterdir()))
+# A small one, a large one and one with much JSON: a fresh asc takes seconds for each.
+@pytest.mark.parametrize("example", ["hello", "order-total", "markdown"])
 async def test_an_example_compiles_to_the_bytes_of_a_fresh_asc(
     toolchain: AssemblyScript, fresh_asc: FreshCompiler, example: str
 ) -> None:
@@ -238,4 +239,4 @@ async def test_a_source_that_crashes_the_compiler_is_rejected_and_the_next_one_c
     message = await message_of(toolchain, f"{HANDLE} {{ {body} }}")
     assert "the AssemblyScript compiler crashed on this source" in message
     assert "nested too deeply" in message
-    assert await wasm_of(toolchain, SHAPES[0]) == fresh_asc(SHAPES[0])
+    assert without_lines(await wasm_of(toolchain, SHAPES[0])) == fresh_asc(SHAPES[0])

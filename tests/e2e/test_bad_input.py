@@ -280,7 +280,7 @@ def test_a_query_parameter_that_an_operation_does_not_have_is_a_400_that_names_i
         ("status=READY&status=FAILED", "status", "is given more than once"),
         ("name=%ff", "name", "is not UTF-8 in percent-encoding"),
         ("n%ffme=x", "n?me", "unknown query parameter"),
-        ("&".join(f"x{n}=" for n in range(2000)), "x0", "unknown query parameter"),
+        ("&".join(f"x{n}=" for n in range(1000)), "x0", "unknown query parameter"),
     ],
 )
 def test_a_query_that_could_be_read_in_two_ways_is_a_400(
