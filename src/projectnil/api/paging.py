@@ -41,7 +41,7 @@ Item = TypeVar("Item", bound=HasId)
 
 
 class Page(msgspec.Struct, frozen=True):
-    """limit: how many items at the most. before: the place of the last item of the page before, None for the newest."""
+    """limit: maximum number of items. before: the place of the last item of the page before, None for the newest."""
 
     limit: int
     before: str | None

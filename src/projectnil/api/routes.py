@@ -87,7 +87,7 @@ _PAGING = (
     Parameter(
         "limit",
         "query",
-        "how many items at the most",
+        "maximum number of items",
         {"type": "integer", "minimum": 1, "maximum": 500, "default": 50},
     ),
     Parameter(
@@ -206,7 +206,7 @@ OPERATIONS: tuple[Operation, ...] = (
         tag="functions",
         summary="Update a function",
         description=(
-            "Another source or language clears binary and error, adds 1 to the revision and compiles anew; "
+            "Another source or language clears binary and error, adds 1 to the revision and compiles again; "
             "another name or description alone does not. A description left out is removed."
         ),
         parameters=(_FUNCTION_ID,),

@@ -150,7 +150,7 @@ def print_deleted(identifier: str, *, as_json: bool) -> None:
 
 
 def print_text(text: str, style: str | None = None) -> None:
-    """Text of any number of lines that somebody else wrote."""
+    """Text of any number of lines from someone else."""
     for line in visible(text).split("\n"):
         print_line(styled(line, style) if style and line else line)
 
