@@ -62,6 +62,39 @@ console.log(JSON.stringify({
 }));
 """
 
+# The owner of a pipe gets a signal of the reader's choosing whenever something is written: fcntl(2). Landlock stops such
+# signals from Linux 6.12 on only, so the filter of system calls is here alone. Prints what was refused.
+SIGNAL_THROUGH_A_PIPE = """
+import ctypes, fcntl, os, signal, sys
+from projectnil.confinement import calls, seccomp
+
+victim, confined = int(sys.argv[1]), sys.argv[2] == "confined"
+PR_SET_NO_NEW_PRIVS, FIOASYNC, FIOSETOWN, TIOCSTI = 38, 0x5452, 0x8901, 0x5412
+refused = []
+def attempt(name, call, *arguments):
+    try:
+        call(*arguments)
+    except PermissionError:
+        refused.append(name)
+    except OSError:
+        pass
+if confined:
+    ctypes.CDLL(None).prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    assert not (problem := seccomp.allow(calls.of("node"))), problem
+reading, writing = os.pipe()
+attempt("F_SETOWN", fcntl.fcntl, reading, fcntl.F_SETOWN, victim)
+attempt("F_SETSIG", fcntl.fcntl, reading, fcntl.F_SETSIG, signal.SIGKILL)
+fcntl.fcntl(reading, fcntl.F_SETFL, fcntl.fcntl(reading, fcntl.F_GETFL) | os.O_ASYNC)
+os.write(writing, b"x")
+attempt("F_SETOWN_EX", fcntl.fcntl, reading, 15, bytes(8))
+attempt("F_SETLEASE", fcntl.fcntl, reading, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+attempt("F_NOTIFY", fcntl.fcntl, reading, fcntl.F_NOTIFY, 0)
+attempt("FIOASYNC", fcntl.ioctl, reading, FIOASYNC, b"1   ")
+attempt("FIOSETOWN", fcntl.ioctl, reading, FIOSETOWN, bytes(4))
+attempt("TIOCSTI", fcntl.ioctl, reading, TIOCSTI, b"x")
+print(*refused)
+"""
+
 
 @pytest.fixture
 def folders() -> Iterator[tuple[Path, Path]]:
@@ -150,3 +183,21 @@ def test_what_cannot_be_confined_does_not_start(folders: tuple[Path, Path]) -> N
     run = subprocess.run([*launcher, str(NODE), "--version"], check=False, cwd=own, capture_output=True, text=True)
     assert run.returncode != 0
     assert "v2" not in run.stdout
+
+
+def signal_through_a_pipe(how: str) -> tuple[list[str], bool]:
+    """What was refused, and whether the victim lives on."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as victim:
+        command = [sys.executable, "-c", SIGNAL_THROUGH_A_PIPE, str(victim.pid), how]
+        run = subprocess.run(command, check=True, capture_output=True, text=True)
+        victim.communicate(b"\n")
+        return run.stdout.split(), victim.returncode == 0
+
+
+def test_no_signal_can_be_sent_through_a_pipe_without_landlock() -> None:
+    _, lives = signal_through_a_pipe("unconfined")
+    assert not lives
+    refused, lives = signal_through_a_pipe("confined")
+    assert lives
+    assert refused[:2] == ["F_SETOWN", "F_SETSIG"]
+    assert refused[2:] == ["F_SETOWN_EX", "F_SETLEASE", "F_NOTIFY", "FIOASYNC", "FIOSETOWN", "TIOCSTI"]

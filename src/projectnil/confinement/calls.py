@@ -1,6 +1,8 @@
 """The system calls of each kind of confined process."""
 
+import fcntl
 import os
+import termios
 
 from projectnil.confinement.seccomp import Allowed, Numbers
 
@@ -15,8 +17,7 @@ _NODE: dict[str, Numbers] = {
     "close": (3, 57), "fstat": (5, 80), "newfstatat": (262, 79), "statx": (332, 291), "stat": (4, None),
     "lstat": (6, None), "lseek": (8, 62), "openat": (257, 56), "open": (2, None), "access": (21, None),
     "faccessat": (269, 48), "faccessat2": (439, 439), "readlink": (89, None), "readlinkat": (267, 78),
-    "getdents64": (217, 61), "getcwd": (79, 17), "chdir": (80, 49), "ftruncate": (77, 46), "fcntl": (72, 25),
-    "ioctl": (16, 29),  # of pipes and files: it can open no device
+    "getdents64": (217, 61), "getcwd": (79, 17), "chdir": (80, 49), "ftruncate": (77, 46),
     "dup": (32, 23), "dup3": (292, 24), "brk": (12, 214), "mremap": (25, 216), "mincore": (27, 232),
     "pkey_alloc": (330, 289), "pkey_free": (331, 290), "pkey_mprotect": (329, 288), "membarrier": (324, 283),
     "epoll_create1": (291, 20), "epoll_ctl": (233, 21), "epoll_wait": (232, None), "epoll_pwait": (281, 22),
@@ -32,6 +33,13 @@ _NODE: dict[str, Numbers] = {
     # Its own start. A program it started then would be as confined, and Landlock names those it may.
     "execve": (59, 221),
 }  # fmt: skip
+# Without F_SETOWN and F_SETSIG: they make the kernel send a signal to any process of the same user when a pipe is
+# written, which no filter of kill(2) would stop. O_ASYNC, which F_SETFL can set, does nothing without an owner.
+_FCNTL = (fcntl.F_SETFD, fcntl.F_GETFL, fcntl.F_SETFL, fcntl.F_GETFD, fcntl.F_DUPFD, fcntl.F_DUPFD_CLOEXEC)
+_TCGETS2 = 0x802C542A  # what newer versions of libc ask instead of TCGETS
+_IOCTL = (
+    termios.TCGETS, _TCGETS2, termios.TIOCGWINSZ, termios.FIONBIO, termios.FIOCLEX, termios.FIONCLEX, termios.FIONREAD,
+)  # fmt: skip
 
 
 def of(name: str) -> Allowed:
@@ -47,6 +55,10 @@ def _node(pid: int) -> Allowed:
             ((302, 261), (0,)),  # prlimit64(pid): of itself
             ((234, 131), (pid,)),  # tgkill(process): abort(3) ends so
             ((157, 167), (_PR_SET_NAME,)),  # prctl(option)
+        ],
+        only_one_of=[
+            ((72, 25), 1, _FCNTL),  # fcntl(descriptor, command)
+            ((16, 29), 1, _IOCTL),  # ioctl(descriptor, request)
         ],
         # Its flags are in memory, where a filter cannot look. libc calls clone instead.
         absent=[(435, 435)],

@@ -46,13 +46,15 @@ class Allowed(NamedTuple):
     """What is allowed. always: by name, the most frequent first.
 
     The others look at arguments, counted from 0: unless_any_bit and only_with_bit have (call, argument, bits), and
-    only_with the values of the first arguments, ANY for any. absent: what libc does in another way without it.
+    only_with the values of the first arguments, ANY for any. only_one_of: (call, argument, values), by the low 32 bits.
+    absent: what libc does in another way without it.
     """
 
     always: Mapping[str, Numbers]
     unless_any_bit: Sequence[tuple[Numbers, int, int]] = ()
     only_with_bit: Sequence[tuple[Numbers, int, int]] = ()
     only_with: Sequence[tuple[Numbers, tuple[int, ...]]] = ()
+    only_one_of: Sequence[tuple[Numbers, int, Sequence[int]]] = ()
     absent: Sequence[Numbers] = ()
 
 
@@ -96,6 +98,8 @@ def _program(architecture: int, audit_name: int, allowed: Allowed) -> list[bytes
         program += _call(numbers[architecture], [_argument(nth), _step(_IF_ANY_BIT, bits, then=1)])
     for numbers, values in allowed.only_with:
         program += _call(numbers[architecture], list(_all_equal(values)))
+    for numbers, nth, choices in allowed.only_one_of:
+        program += _call(numbers[architecture], [_argument(nth), *_any_equals(choices)])
     return [*program, _step(_RETURN, _DENY)]
 
 
@@ -117,6 +121,11 @@ def _all_equal(values: Sequence[int]) -> Iterator[bytes]:
         yield _argument(nth)
         # The last one steps over _DENY when it is equal, the others go there when they are not.
         yield _step(_IF_EQUAL, value, otherwise=2 * left) if left else _step(_IF_EQUAL, value, then=1)
+
+
+def _any_equals(choices: Sequence[int]) -> Iterator[bytes]:
+    for left, choice in zip(reversed(range(len(choices))), choices, strict=True):
+        yield _step(_IF_EQUAL, choice, then=left + 1)  # over those left, and over _DENY
 
 
 def _argument(nth: int) -> bytes:
