@@ -58,7 +58,7 @@ def platform(data_root: Path) -> Iterator[Platform]:
     """The whole platform, shared by the tests that leave it as they found it."""
     with running_platform(
         data_root / "platform",
-        execution_timeout_s="2",
+        compile_timeout_s="120",  # the machine may be busy
         http_memory_bytes=str(HTTP_MEMORY_BYTES),
         allowed_hosts="known.example, other.example",
         allowed_origins=f"{ALLOWED_ORIGIN}, http://app.example",

@@ -59,7 +59,7 @@ def test_a_function_that_throws_is_a_200_that_failed_with_message_file_line_and_
 
 def test_a_function_that_spins_fails_by_its_time_limit(http: httpx.Client) -> None:
     result = execute(http, ready(http, SPIN), {})
-    assert result["errorMessage"] == "timeout: the function ran longer than its limit of 2 s"
+    assert result["errorMessage"] == "timeout: the function ran longer than its limit of 10 s"
 
 
 def test_what_a_function_logs_is_in_the_details(http: httpx.Client) -> None:
