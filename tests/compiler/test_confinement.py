@@ -62,7 +62,7 @@ console.log(JSON.stringify({
 }));
 """
 
-# The owner of a pipe gets a signal of the reader's choosing whenever something is written: fcntl(2). Landlock stops such
+# The owner of a pipe gets a signal of the reader's choosing at each write: fcntl(2). Landlock stops such
 # signals from Linux 6.12 on only, so the filter of system calls is here alone. Prints what was refused.
 SIGNAL_THROUGH_A_PIPE = """
 import ctypes, fcntl, os, signal, sys
