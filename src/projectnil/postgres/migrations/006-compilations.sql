@@ -28,7 +28,6 @@ CREATE INDEX compilations_by_function ON compilations (function_id, job_id);
 CREATE FUNCTION record_job() RETURNS trigger
     LANGUAGE plpgsql
     SECURITY DEFINER
-    SET search_path FROM CURRENT
 AS $$
 DECLARE
     job_function functions;
@@ -73,6 +72,12 @@ BEGIN
     RETURN NULL;
 EXCEPTION WHEN foreign_key_violation THEN
     RETURN NULL;  -- the function was deleted just now
+END;
+$$;
+-- The same whatever path the migration had: only the schema of these tables.
+DO $$
+BEGIN
+    EXECUTE format('ALTER FUNCTION record_job() SET search_path = %I, pg_temp', current_schema());
 END;
 $$;
 CREATE TRIGGER record_job AFTER INSERT OR DELETE OR UPDATE OF read_ct, vt ON pgmq.q_compilation_jobs
