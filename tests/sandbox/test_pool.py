@@ -6,7 +6,9 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -26,6 +28,7 @@ from projectnil.sandbox.pool import DEPTH, KILL_GRACE_S, SandboxPool
 from projectnil.sandbox.protocol import Role, Run
 from tests.sandbox.guests import LIMITS, MakePool, case_module, execute, prepare, translated, wat
 from tests.support.platform import time_slice_ns
+from tests.support.steps import steps_of
 from tests.support.waiting import until
 
 ECHO = case_module("echo")
@@ -211,6 +214,31 @@ async def test_who_waits_at_the_maximum_is_admitted_when_a_guest_ends_in_time(
     await until_busy(pool, 1)
     assert await execute(pool, ECHO) == Completed(b"{}", logs="")
     assert isinstance(await spinner, Failed)
+
+
+async def test_what_it_costs_to_look_for_room_grows_with_the_functions_that_wait_and_not_with_their_square(
+    make_pool: MakePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place in (admission, pool_module):
+        monkeypatch.setattr(place, "ADMISSION_WAIT_S", 60.0)
+    pool = await make_pool(seconds(30.0), processes=2, max_processes=2)
+    spinner, echo = await ready_module(pool, SPINNER), await ready_module(pool, ECHO)
+    tasks: list[asyncio.Task[Any]] = [asyncio.create_task(pool.run(spinner, b"{}", nth)) for nth in "ab"]
+    await until_busy(pool, 2)
+
+    def waits(count: int) -> bool:
+        return pool.status().waiting == count
+
+    steps = []
+    for functions in (range(50), range(50, 200)):
+        tasks += [asyncio.create_task(pool.run(echo, b"{}", f"in line {nth}")) for nth in functions]
+        tasks += [asyncio.create_task(pool.admit(f"at the door {nth}")) for nth in functions]
+        await until("they wait", partial(waits, 2 * functions.stop))
+        steps.append(steps_of(pool.withdraw))
+    assert steps[1] < 6 * steps[0]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def test_many_short_executions_at_once_are_served_by_few_processes(make_pool: MakePool) -> None:

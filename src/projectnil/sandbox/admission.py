@@ -5,6 +5,8 @@ from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from projectnil.domain.errors import Overloaded
 from projectnil.sandbox.line import Line, Place
 
@@ -54,7 +56,7 @@ class Admission:
 
     async def enter(self, function: str) -> None:
         """Return when an execution may begin. Raises Overloaded when there is no room within a second."""
-        if self._has_room(function):
+        if self._has_room(function, self._look_for_room()):
             self._expect(function)
             return
         if self._queued() + len(self._door) >= MOST_WAITING:
@@ -96,8 +98,12 @@ class Admission:
 
     def let_in(self) -> None:
         """There may be room: as many as fit come in."""
-        while (place := self._door.first(self._has_room)) is not None:
-            self._door.remove(place)
+        if not self._door:
+            return
+        room = self._look_for_room()
+        if not room.is_moving and room.free <= len(self._expected):
+            return
+        for place in self._door.take_all(lambda function: self._has_room(function, room)):
             if not place.future.done():
                 self._expect(place.function)
                 place.future.set_result(None)
@@ -117,16 +123,22 @@ class Admission:
         if self._inside[function] <= 0:
             del self._inside[function]
 
-    def _has_room(self, function: str) -> bool:
+    def _look_for_room(self) -> "_Room":
+        """What holds for every function until the event loop turns."""
         now = _now()
         while self._expected and self._expected[0][0] < now - ADMISSION_WAIT_S:
             self._leave(self._expected.popleft()[1])  # it never came to run
-        is_moving = now - self._last_quick_finish < QUICK_S
-        if is_moving and (function in self._quick or function not in self._inside):
-            return self._queued() < MOST_WAITING
+        is_moving, free = now - self._last_quick_finish < QUICK_S, self._free()
+        # To count those in line takes its time, and makes no difference when nothing is free.
+        queued = self._queued() if is_moving or free > len(self._expected) else 0
+        return _Room(is_moving, free, queued)
+
+    def _has_room(self, function: str, room: "_Room") -> bool:
+        if room.is_moving and (function in self._quick or function not in self._inside):
+            return room.queued < MOST_WAITING
         if function not in self._quick and self._inside[function] >= self._most_of_one:
             return False
-        return self._free() > self._queued() + len(self._expected)
+        return room.free > room.queued + len(self._expected)
 
     async def _wait_at_the_door(self, function: str) -> None:
         loop = asyncio.get_running_loop()
@@ -139,6 +151,14 @@ class Admission:
             timer.cancel()
             if place in self._door:
                 self._door.remove(place)
+
+
+class _Room(msgspec.Struct, frozen=True):
+    """is_moving: a guest finished quickly just now. free: processes, idle or yet to start. queued: waiting for them."""
+
+    is_moving: bool
+    free: int
+    queued: int
 
 
 def give_up(future: "asyncio.Future[Any]", error: Exception) -> None:

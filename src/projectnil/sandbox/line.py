@@ -4,6 +4,7 @@ import asyncio
 from bisect import insort
 from collections import deque
 from collections.abc import Callable, Iterator
+from heapq import heapify, heappop, heappush
 from typing import Generic, TypeVar
 
 import msgspec
@@ -57,6 +58,24 @@ class Line(Generic[Result]):
         """Who comes next, and stays in the line; None when there is none. may: which functions' turn it can be."""
         heads = [places[0] for function, places in self._of.items() if may is None or may(function)]
         return min(heads, key=self._rank, default=None)
+
+    def take_all(self, may: Callable[[str], bool]) -> Iterator[Place[Result]]:
+        """Remove all whose function's turn it can be, and yield them as they come.
+
+        In time in proportion to the functions. Until the end, a function that may not stays so, and only the load of
+        those that were yielded changes.
+        """
+        heads = [(*self._rank(places[0]), function) for function, places in self._of.items() if may(function)]
+        heapify(heads)
+        while heads:
+            *_, function = heappop(heads)
+            if not may(function):
+                continue
+            place = self._of[function][0]
+            self.remove(place)
+            yield place
+            if function in self._of:
+                heappush(heads, (*self._rank(self._of[function][0]), function))
 
     def _rank(self, place: Place[Result]) -> tuple[int, float]:
         return self._load(place.function), place.since

@@ -2,7 +2,8 @@
 
 import asyncio
 import os
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -279,20 +280,20 @@ class SandboxPool:
             give_up(waiter.future, self._overloaded())
 
     def _queued(self) -> int:
-        return self._slots.count(self._may_have_another) if self._slots else 0
+        return self._slots.count(self._may_have_another()) if self._slots else 0
 
     def _may_begin_at_once(self, function: str) -> bool:
         """Is it this one's turn, and nobody's before it?"""
-        if not self._slots and self._admission.is_quick(function):
+        if self._admission.is_quick(function) and not self._slots:
             return True
-        return self._may_have_another(function) and self._slots.first(self._may_have_another) is None
+        may_have_another = self._may_have_another()
+        return may_have_another(function) and self._slots.first(may_have_another) is None
 
-    def _may_have_another(self, function: str) -> bool:
-        """One function's guests that take long, or may do so, do not get every process."""
-        if self._admission.is_quick(function):
-            return True
-        holding = sum(process.assigned > 0 and process.function == function for process in self._all)
-        return holding < self._most_of_one
+    def _may_have_another(self) -> Callable[[str], bool]:
+        """Of which functions, as things are: one whose guests take long, or may do so, does not get every process."""
+        holding = Counter(process.function for process in self._all if process.assigned)
+        is_quick, most_of_one = self._admission.is_quick, self._most_of_one
+        return lambda function: is_quick(function) or holding[function] < most_of_one
 
     def _free_process(self) -> SandboxProcess | None:
         """An idle process, or the least loaded of those that are brisk; None when there is neither."""
@@ -325,7 +326,7 @@ class SandboxPool:
             self._shrinking = self._loop.call_later(self._idle_s, self._shrink)
 
     def _serve_waiters(self) -> None:
-        while (waiter := self._slots.first(self._may_have_another)) is not None:
+        while (waiter := self._slots.first(self._may_have_another())) is not None:
             process = self._free_process()
             if process is None:
                 return
