@@ -89,6 +89,21 @@ async def test_results_of_jobs_that_nobody_was_seen_to_read_count_in_order(pool:
     assert await module_of(pool, function) == WASM + b"second"
 
 
+async def test_a_result_that_was_sent_twice_is_not_the_newer_source(pool: Pool) -> None:
+    function = await registration.register(pool, new("first"))
+    job = await read(pool)
+    await send(pool, job)
+    await remove(pool, job)
+    assert await apply(pool) == [FunctionStatus.READY]
+    await registration.update(pool, function.id, new("second"))
+    await send(pool, job)
+    assert await apply(pool) == [None]
+    assert await module_of(pool, function) is None
+    await compile_all(pool)
+    assert await apply(pool) == [FunctionStatus.READY]
+    assert await module_of(pool, function) == WASM + b"second"
+
+
 async def test_two_compilers_at_once_may_answer_in_any_order(pool: Pool) -> None:
     function = await registration.register(pool, new("first"))
     first = await read(pool)

@@ -164,12 +164,13 @@ class ForeignCompilers(RuleBasedStateMachine):
         rows = self._run_sql(f"SELECT msg_id, message FROM {call}", *(() if pops else (30,)))
         return multiple(*((row["msg_id"], json.loads(row["message"])["source"]) for row in rows))
 
-    @rule(job=consumes(held), removes=st.booleans())
-    def answer(self, job: tuple[int, str], removes: bool) -> None:
+    @rule(job=consumes(held), removes=st.booleans(), times=st.integers(1, 2))
+    def answer(self, job: tuple[int, str], removes: bool, times: int) -> None:
         job_id, source = job
         wasm = base64.b64encode(WASM + source.encode()).decode()
         result = {"functionId": self._id, "success": True, "wasmBinary": wasm, "error": None}
-        self._run_sql("SELECT pgmq.send('compilation_results', $1::jsonb)", json.dumps(result))
+        for _ in range(times):
+            self._run_sql("SELECT pgmq.send('compilation_results', $1::jsonb)", json.dumps(result))
         if removes:
             self._run_sql("SELECT pgmq.archive('compilation_jobs', $1::bigint)", job_id)
 

@@ -52,6 +52,19 @@ def test_a_job_that_was_read_after_the_result_was_sent_is_not_answered_by_it() -
     assert matched([job(1, 1, first_read=1, removed=5.1, answered=5), jobs[1]], 9, (5,)) == 2
 
 
+def test_a_result_that_was_sent_twice_does_not_answer_a_newer_source() -> None:
+    answered = job(1, 1, first_read=1, answered=2, removed=2.1)
+    assert matched([answered, job(2, 2)], 3) is NoMatch.LATE
+    assert matched([answered, job(2, 2, first_read=4)], 3) is NoMatch.LATE
+    assert matched([answered, job(2, 2, first_read=4, removed=5)], 3) is NoMatch.UNCERTAIN, "it may be all there was"
+
+
+def test_a_reader_that_was_taken_for_dead_answers_the_only_source() -> None:
+    late = job(1, 1, first_read=1, removed=2, quiet=60)
+    assert matched([late], 70) == 1
+    assert matched([late, job(2, 2)], 70) is NoMatch.LATE
+
+
 def test_of_two_sources_at_once_the_removed_job_is_the_answered_one() -> None:
     assert matched([job(1, 1, first_read=1), job(2, 2, first_read=2, removed=5.1)], 5) == 2
     assert matched([job(1, 1, first_read=1, removed=5.1), job(2, 2, first_read=2)], 5) == 1

@@ -29,6 +29,11 @@ class PublishedJob(msgspec.Struct, frozen=True, kw_only=True):
     answered_at: datetime | None = None
     in_doubt: bool = False
 
+    @property
+    def was_read(self) -> bool:
+        """Whether a compiler took it. The platform, too, removes jobs, once they are answered."""
+        return self.first_read_at is not None and (self.answered_at is None or self.first_read_at <= self.answered_at)
+
     def may_have_sent(self, sent_at: datetime) -> bool:
         """Whether a reader of this job can have sent a result at that time."""
         if self.first_read_at is None or sent_at < self.first_read_at:
@@ -68,15 +73,15 @@ def match_result(
     """The job that a result without a revision answers.
 
     jobs: all of the function's, the oldest first. others_sent_at: when other results of the function were sent.
-    It is the oldest unanswered job, unless that was read twice, or jobs of different sources were under way at once.
+    It is the oldest unanswered job that was read in time, unless that was read twice, or jobs of different sources were
+    under way at once.
     """
     unanswered = [job for job in jobs if job.answered_at is None]
     if not unanswered:
         return NoMatch.UNCERTAIN
     possible = [job for job in jobs if job.may_have_sent(sent_at)]
     if not possible:
-        # Nobody was seen to read a job in time for this: it came from outside, and order is all there is.
-        return unanswered[0]
+        return _match_without_reader(jobs, unanswered)
     candidates = [job for job in possible if job.answered_at is None]
     if not candidates:
         return NoMatch.LATE
@@ -90,3 +95,13 @@ def match_result(
     # Read twice, it may have two answers. Queued again since, either is of the same source as what is awaited.
     was_queued_again = any(job.answered_at is not None and job.revision == oldest.revision for job in jobs)
     return NoMatch.UNCERTAIN if oldest.reads > 1 and not was_queued_again else oldest
+
+
+def _match_without_reader(jobs: Sequence[PublishedJob], unanswered: Sequence[PublishedJob]) -> PublishedJob | NoMatch:
+    """The job answered by a result that no known reader of an unsettled job can have sent."""
+    has_one_source = len({job.revision for job in jobs}) == 1
+    if has_one_source or not any(job.was_read for job in jobs):
+        # It came from outside the queue, and order is all there is; or it does not matter which job it answers.
+        return unanswered[0]
+    # Probably a settled job's result, sent twice. With every job removed it may be the last result there is.
+    return NoMatch.LATE if any(job.removed_at is None for job in unanswered) else NoMatch.UNCERTAIN
