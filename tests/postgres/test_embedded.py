@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 import stat
+import sys
 import time
 from pathlib import Path
 
@@ -180,3 +181,62 @@ async def test_backends_that_outlive_their_killed_server_are_ended(
     with contextlib.suppress(*DATABASE_ERRORS):
         await busy
     await server.stop()
+
+
+# Root in a container commonly lacks CAP_SYS_PTRACE, and cannot see which program another user's process runs.
+LOOK = """
+import asyncio, sys
+from pathlib import Path
+from projectnil.domain.errors import PlatformUnavailable
+from projectnil.postgres import predecessor
+predecessor._ORPHANS_TIMEOUT_S = 0.2
+cluster, timeout_s = Path(sys.argv[1]), float(sys.argv[2])
+try:
+    asyncio.run(predecessor.Predecessor(cluster, cluster).gone(timeout_s))
+except PlatformUnavailable as error:
+    sys.exit(str(error))
+"""
+
+
+async def _look_as_in_a_container(cluster: Path, timeout_s: float) -> str:
+    """Waits for the end of a cluster's servers without CAP_SYS_PTRACE; returns why in vain, or nothing."""
+    drop = ["setpriv", "--bounding-set", "-sys_ptrace", "--inh-caps", "-sys_ptrace"] if os.geteuid() == 0 else []
+    looking = await asyncio.create_subprocess_exec(
+        *drop, sys.executable, "-c", LOOK, cluster, str(timeout_s), stdout=sys.stderr, stderr=asyncio.subprocess.PIPE
+    )
+    _, said = await looking.communicate()
+    return said.decode()
+
+
+async def test_a_living_server_is_seen_without_the_capability_to_look_into_it(data_dir: Path) -> None:
+    data_dir.mkdir()
+    server, cluster = EmbeddedPostgres(data_dir), data_dir / "postgres"
+    await server.start()
+    locks = [cluster / "postmaster.pid", cluster / ".s.PGSQL.5432.lock"]
+    pid = int(locks[0].read_text().split()[0])
+    assert f"another Postgres (PID {pid}) runs" in await _look_as_in_a_container(cluster, 1.0)
+    assert all(lock.exists() for lock in locks)
+    assert await _works(server)
+
+    other = data_dir / "other"
+    other.mkdir()
+    os.chown(other, cluster.stat().st_uid, -1)
+    (other / "postmaster.pid").write_text(locks[0].read_text())  # its pid is another cluster's by now
+    assert await _look_as_in_a_container(other, 60.0) == ""
+    assert not (other / "postmaster.pid").exists()
+    assert await _works(server)
+
+    conn = await connect(server.url)
+    busy = asyncio.create_task(conn.execute("SELECT count(*) FROM generate_series(1, 1000000000000) AS n"))
+    postmaster = psutil.Process(pid)
+    await until(
+        "a busy backend", lambda: any("[local] SELECT" in child.cmdline()[0] for child in postmaster.children())
+    )
+    backends = postmaster.children()
+    postmaster.kill()
+    await server.wait()
+    await _look_as_in_a_container(cluster, 60.0)
+    assert not any(lock.exists() for lock in locks)
+    assert psutil.wait_procs(backends, timeout=60)[1] == []
+    with contextlib.suppress(*DATABASE_ERRORS):
+        await busy

@@ -37,7 +37,7 @@ class Predecessor:
         """
         clock = asyncio.get_running_loop().time
         began = clock()
-        while pids := _servers_in(self._cluster):
+        while pids := _servers_in(self._cluster, self._owners()):
             if clock() - began > timeout_s:
                 raise PlatformUnavailable(f"another Postgres (PID {pids[0]}) runs on {self._cluster}: stop it first")
             if clock() - began > _ORPHANS_TIMEOUT_S and not self._owners() & set(pids):
@@ -63,17 +63,47 @@ def _pid_in(lock: Path) -> int | None:
         return None
 
 
-def _servers_in(cluster: Path) -> list[int]:
+def _servers_in(cluster: Path, owners: set[int]) -> list[int]:
     """The processes of Postgres that work in a folder. A zombie has neither a program nor a folder."""
-    return sorted(int(found.name) for found in Path("/proc").glob("[0-9]*") if _is_server_in(found, cluster))
+    found = [process for process in Path("/proc").glob("[0-9]*") if _is_server_in(process, cluster, owners)]
+    return sorted(int(process.name) for process in found)
 
 
-def _is_server_in(process: Path, cluster: Path) -> bool:
-    # proc_pid_exe(5): "(deleted)" is appended once the file was replaced, by an update say.
+def _is_server_in(process: Path, cluster: Path, owners: set[int]) -> bool:
     with suppress(OSError):
-        is_postgres = (process / "exe").readlink().name.removesuffix(" (deleted)") == "postgres"
-        return is_postgres and (process / "cwd").samefile(cluster)
+        try:
+            # proc_pid_exe(5): "(deleted)" is appended once the file was replaced, by an update say.
+            is_postgres = (process / "exe").readlink().name.removesuffix(" (deleted)") == "postgres"
+            return is_postgres and (process / "cwd").samefile(cluster)
+        except PermissionError:
+            # Root without CAP_SYS_PTRACE, as in most containers, may not see that of another user's process.
+            return _looks_like_server_in(process, cluster, owners)
     return False
+
+
+def _looks_like_server_in(process: Path, cluster: Path, owners: set[int]) -> bool:
+    """By what everybody may read: its owner, its name and its command line. Raises OSError when it is gone."""
+    parent_pid = _parent_of_postgres(process)
+    if parent_pid is None or process.stat().st_uid != cluster.stat().st_uid:
+        return False
+    arguments = (process / "cmdline").read_bytes().decode(errors="surrogateescape").split("\0")
+    with suppress(ValueError, IndexError, OSError):  # the folder may have another name where that process is
+        return Path(arguments[arguments.index("-D") + 1]).samefile(cluster)
+    if int(process.name) in owners:
+        return True
+    # A backend tells no folder. While its postmaster lives, that one counts; one without may be of this cluster.
+    return arguments[0].startswith("postgres: ") and _parent_of_postgres(Path("/proc", str(parent_pid))) is None
+
+
+def _parent_of_postgres(process: Path) -> int | None:
+    """The pid of its parent; None when it is no living process of Postgres."""
+    try:
+        # proc_pid_stat(5): pid (comm) state ppid ...; comm may contain anything.
+        name, _, rest = (process / "stat").read_text(errors="replace").partition(" (")[2].rpartition(") ")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    state, parent_pid = rest.split()[:2]
+    return int(parent_pid) if name == "postgres" and state not in "ZX" else None
 
 
 def _kill(pids: list[int]) -> None:
