@@ -1,12 +1,14 @@
 """Applies compilation results as they come: woken by NOTIFY, polling as the fallback."""
 
 import asyncio
+from collections.abc import Coroutine
 
 import structlog
 
 from projectnil.domain.compilation import RESULTS_QUEUE
 from projectnil.domain.errors import PlatformError
 from projectnil.domain.functions import FunctionStatus
+from projectnil.domain.ids import FunctionId
 from projectnil.flows import results
 from projectnil.flows.execution import Executor
 from projectnil.postgres.connections import Pool
@@ -19,12 +21,15 @@ log = structlog.get_logger()
 _POLL_S = 2.0
 # Results are applied beside each other, so that a module which takes long to translate keeps few others waiting.
 _AT_ONCE = 16
+# Modules that are made ready for their first execution beside that. Past this number, the execution does it.
+_MOST_PREPARING = 64
 
 
 async def apply_results(pool: Pool, database_url: str, executor: Executor, *, visibility_s: int) -> None:
     """Until the connection that listens is lost; raises PlatformUnavailable then."""
     wakeup = Wakeup()
     applying: set[asyncio.Task[None]] = set()
+    preparing: set[asyncio.Task[None]] = set()
     async with listening(database_url, [RESULTS_QUEUE], wakeup) as listener:
         while not listener.is_closed():
             if len(applying) == _AT_ONCE:
@@ -34,16 +39,31 @@ async def apply_results(pool: Pool, database_url: str, executor: Executor, *, vi
             if message is None:
                 await wakeup.wait(_POLL_S)
                 continue
-            task = asyncio.create_task(_apply(pool, executor, message))
-            applying.add(task)
-            task.add_done_callback(applying.discard)
+            _start(_apply(pool, executor, message, preparing), applying)
 
 
-async def _apply(pool: Pool, executor: Executor, message: Message) -> None:
+async def _apply(pool: Pool, executor: Executor, message: Message, preparing: "set[asyncio.Task[None]]") -> None:
     try:
         applied = await results.apply(pool, message, executor.why_it_cannot_run)
-        if applied.function_id is not None and applied.status is FunctionStatus.READY:
-            await executor.prepare(applied.function_id)
     except (PlatformError, *DATABASE_TROUBLE) as error:
-        # A result that was not applied reappears; a module that was not prepared is so by its first execution.
-        log.warning("compilation.result.postponed", messageId=message.id, reason=str(error))
+        log.warning("compilation.result.postponed", messageId=message.id, reason=str(error))  # it reappears
+        return
+    if applied.function_id is None or applied.status is not FunctionStatus.READY:
+        return
+    if len(preparing) < _MOST_PREPARING:
+        # In a task of its own: it may wait for translations of other modules, and no result waits for it.
+        _start(_prepare(executor, applied.function_id), preparing)
+
+
+async def _prepare(executor: Executor, function_id: FunctionId) -> None:
+    try:
+        await executor.prepare(function_id)
+    except (PlatformError, *DATABASE_TROUBLE) as error:
+        log.warning("module.not_prepared", functionId=function_id, reason=str(error))  # its first execution does it
+
+
+def _start(work: Coroutine[None, None, None], tasks: "set[asyncio.Task[None]]") -> None:
+    """In the background. tasks: holds it until it is done."""
+    task = asyncio.create_task(work)
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)

@@ -1,0 +1,69 @@
+"""Results are applied one beside the other, whatever some modules take to be made ready."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from projectnil.domain.functions import FunctionStatus, NewFunction
+from projectnil.domain.ids import FunctionId, new_node_id
+from projectnil.domain.languages import Language
+from projectnil.flows import catalog, compilation, registration
+from projectnil.flows.execution import Executor
+from projectnil.flows.ledger import Ledger
+from projectnil.postgres.connections import Pool
+from projectnil.sandbox.pool import SandboxPool
+from projectnil.workers.results import apply_results
+from tests.sandbox.guests import LIMITS
+from tests.support.fakes import FakeToolchain
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+_FUNCTIONS = 40
+
+
+class SlowToPrepare(Executor):
+    """No module gets ready for its first execution before the test says so."""
+
+    released: asyncio.Event
+    prepared: set[FunctionId]
+
+    async def why_it_cannot_run(self, _wasm: bytes) -> None:
+        return None
+
+    async def prepare(self, function_id: FunctionId) -> None:
+        await self.released.wait()
+        self.prepared.add(function_id)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def executor(pool: Pool, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SlowToPrepare]:
+    sandbox = SandboxPool(LIMITS, tmp_path_factory.mktemp("cache"), processes=1, max_processes=1, idle_s=60.0)
+    executor = SlowToPrepare(pool, sandbox, Ledger(pool, pool, new_node_id(), lease_s=60))
+    executor.released, executor.prepared = asyncio.Event(), set()
+    yield executor
+    executor.released.set()
+
+
+async def test_modules_that_take_long_to_get_ready_keep_no_result_waiting(
+    pool: Pool, database_url: str, executor: SlowToPrepare
+) -> None:
+    ids = []
+    for nth in range(_FUNCTIONS):
+        new = NewFunction(name=f"f{nth}", description=None, language=Language.ASSEMBLYSCRIPT, source="any")
+        ids.append((await registration.register(pool, new)).id)
+        assert await compilation.compile_next(pool, FakeToolchain(), visibility_s=30, max_reads=3)
+    worker = asyncio.create_task(apply_results(pool, database_url, executor, visibility_s=30))
+    try:
+        async with asyncio.timeout(60):
+            for function_id in ids:
+                while (await catalog.get_function(pool, function_id)).status is not FunctionStatus.READY:  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+            assert not executor.prepared
+            executor.released.set()
+            while not executor.prepared:  # noqa: ASYNC110 # nothing tells us but the executor
+                await asyncio.sleep(0.02)
+    finally:
+        worker.cancel()
+        await asyncio.gather(worker, return_exceptions=True)
