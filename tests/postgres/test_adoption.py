@@ -80,6 +80,20 @@ async def test_an_adopted_database_has_the_schema_of_a_new_one(predecessor: str,
         assert await columns(predecessor) == await columns(new)
 
 
+async def test_an_adopted_database_rolls_back_its_last_files(predecessor: str) -> None:
+    await adopt(predecessor)
+    conn = await connect(predecessor)
+    for changeset in reversed(read_changelog()):
+        if changeset.file.startswith("projectnil/006-"):
+            await conn.execute(changeset.rollback or "SELECT")
+            await conn.execute("DELETE FROM databasechangelog WHERE id = $1", changeset.id)
+    assert await conn.fetchval("SELECT to_regproc('id_place')") is None
+    assert await conn.fetchval("SELECT count(*) FROM executions_adopted") > 0
+    await migrate(conn)
+    assert await conn.fetchval("SELECT to_regclass('executions_adopted_by_place')") is not None
+    await conn.close()
+
+
 async def columns(url: str) -> list[tuple[str, ...]]:
     conn = await connect(url)
     rows = await conn.fetch(
@@ -202,6 +216,19 @@ async def test_adopted_executions_are_pruned_once_all_are_old(adopted: Pool) -> 
     assert await retention.prune(adopted, age + timedelta(hours=1)) == []
     assert await retention.prune(adopted, age - timedelta(hours=1)) == ["executions_adopted"]
     assert await adopted.fetchval("SELECT count(*) FROM executions") == 0
+
+
+async def test_adopted_executions_are_kept_while_a_newer_one_is_among_them(adopted: Pool) -> None:
+    # No partition of a week was made for it, so it is in the one of adopted rows.
+    function_id = await adopted.fetchval("SELECT id::text FROM functions WHERE name = 'READY'")
+    await adopted.execute(
+        "INSERT INTO executions (id, function_id, status, output)"
+        " SELECT overlay(overlay(execution_id_bound(now() - interval '1 hour')::text placing '7' from 15)"
+        " placing '8' from 20)::uuid, $1, 'COMPLETED', '7'",
+        function_id,
+    )
+    assert await retention.prune(adopted, timedelta(days=1)) == []
+    assert await adopted.fetchval("SELECT count(*) FROM executions_adopted WHERE output = '7'") == 1
 
 
 async def test_deleting_an_adopted_function_takes_its_executions(adopted: Pool) -> None:

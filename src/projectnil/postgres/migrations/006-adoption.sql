@@ -45,7 +45,7 @@ CREATE FUNCTION drop_adopted_executions(before timestamptz) RETURNS SETOF text
 AS $$
 BEGIN
     IF NOT EXISTS (SELECT FROM executions_adopted
-                   WHERE uuid_extract_version(id) IS DISTINCT FROM 7 AND id_place(id, created_at) >= execution_id_bound(before)) THEN
+                   WHERE id_place(id, created_at) >= execution_id_bound(before)) THEN
         DROP TABLE executions_adopted;
         RETURN NEXT 'executions_adopted';
     END IF;
@@ -90,13 +90,22 @@ BEGIN
                CASE WHEN status::text IN ('PENDING', 'RUNNING') THEN now() ELSE completed_at END
         FROM projectnil_predecessor.executions
         WHERE function_id IN (SELECT id FROM functions);
-        -- For pages of what has no place by its id. On the whole table, for some of them move to the weeks.
-        CREATE INDEX executions_adopted_by_place ON executions (id_place(id, created_at))
-            WHERE uuid_extract_version(id) IS DISTINCT FROM 7;
-        CREATE INDEX executions_adopted_by_function ON executions (function_id, id_place(id, created_at))
-            WHERE uuid_extract_version(id) IS DISTINCT FROM 7;
     END IF;
     DROP SCHEMA projectnil_predecessor CASCADE;
 END;
 $$;
 --rollback empty
+
+--changeset projectnil:006-places-of-adopted-executions splitStatements:false stripComments:false
+-- For pages of what has no place by its id. On the whole table, for some of them move to the weeks.
+DO $$
+BEGIN
+    IF to_regclass('executions_adopted') IS NOT NULL THEN
+        CREATE INDEX IF NOT EXISTS executions_adopted_by_place ON executions (id_place(id, created_at))
+            WHERE uuid_extract_version(id) IS DISTINCT FROM 7;
+        CREATE INDEX IF NOT EXISTS executions_adopted_by_function ON executions (function_id, id_place(id, created_at))
+            WHERE uuid_extract_version(id) IS DISTINCT FROM 7;
+    END IF;
+END;
+$$;
+--rollback DROP INDEX IF EXISTS executions_adopted_by_function; DROP INDEX IF EXISTS executions_adopted_by_place;
