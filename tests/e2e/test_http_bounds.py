@@ -194,13 +194,68 @@ def test_a_whole_url_does_not_replace_the_host_header(platform: Platform) -> Non
     assert ask(platform, b"GET http://localhost/functions HTTP/1.0\r\n\r\n").status == 200
 
 
+UPGRADE = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n"
+
+
 def test_a_request_for_another_protocol_is_answered_in_this_one(platform: Platform) -> None:
-    upgrade = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n"
     with connected(platform) as connection:
-        connection.sendall(GET + upgrade + b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
-        assert read_answer(connection).status == 200
+        connection.sendall((GET + UPGRADE + b"\r\n") * 2 + b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        assert [read_answer(connection).status for _ in range(3)] == [200, 200, 400]
         assert is_closed(connection)
-    assert ask(platform, b"CONNECT localhost:80 HTTP/1.1\r\n" + HOST + b"\r\n").status == 404
+    with connected(platform) as connection:
+        connection.sendall(b"CONNECT localhost:80 HTTP/1.1\r\n" + HOST + b"\r\n" + GET + b"\r\n")
+        assert read_answer(connection).status == 404
+        assert is_closed(connection)
+
+
+def _framed(body: bytes) -> dict[str, tuple[bytes, bytes]]:
+    half = len(body) // 2
+    chunks = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (body[:half], body[half:]))
+    return {
+        "length": (b"Content-Length: %d\r\n" % len(body), body),
+        "chunks": (b"Transfer-Encoding: chunked\r\n", chunks + b"0\r\n\r\n"),
+    }
+
+
+@pytest.mark.parametrize("size", [10, 100_000], ids=["small", "large"])
+@pytest.mark.parametrize("pieces", [1, 2, 7])
+@pytest.mark.parametrize("framing", ["length", "chunks"])
+def test_a_request_for_another_protocol_keeps_its_body(
+    platform: Platform, http: httpx.Client, framing: str, pieces: int, size: int
+) -> None:
+    """As Java's HttpClient and `curl --http2` ask for HTTP/2."""
+    path = f"/functions/{ready(http, ECHO)}/execute".encode()
+    header, body = _framed(b'{"input": {"text": "%b"}}' % (b"x" * size))[framing]
+    head = b"POST " + path + b" HTTP/1.1\r\n" + HOST + UPGRADE + header + b"\r\n"
+    step = -(-len(body) // pieces)
+    with connected(platform) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.sendall(head if pieces > 1 else head + body + GET + b"\r\n")
+        for at in range(0, len(body) if pieces > 1 else 0, step):
+            connection.sendall(body[at : at + step])
+        assert read_answer(connection).json()["output"] == {"text": "x" * size}
+        if pieces > 1:
+            connection.sendall(GET + b"\r\n")
+        assert read_answer(connection).status == 200
+
+
+@pytest.mark.parametrize(
+    ("framing", "body"),
+    [
+        (b"Transfer-Encoding: xchunked\r\n", b"2\r\n{}\r\n0\r\n\r\n"),
+        (b"Transfer-Encoding: chunked\r\n", b"+2\r\n{}\r\n0\r\n\r\n"),
+        (b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n", b"2\r\n{}\r\n0\r\n\r\n"),
+        (b"Content-Length: 2\r\nContent-Length: 3\r\n", b"{} "),
+    ],
+    ids=["unknown coding", "malformed chunk", "length and chunks", "two lengths"],
+)
+def test_a_malformed_body_behind_a_request_for_another_protocol_is_a_400(
+    platform: Platform, framing: bytes, body: bytes
+) -> None:
+    with connected(platform) as connection:
+        connection.sendall(b"POST /functions HTTP/1.1\r\n" + HOST + UPGRADE + framing + b"\r\n" + body)
+        assert_refused(read_answer(connection), 400, "malformed-request")
+        assert is_closed(connection)
 
 
 def test_a_trailer_is_ignored_and_one_without_end_is_refused(platform: Platform) -> None:

@@ -21,6 +21,7 @@ from projectnil.api.problems import (
 )
 from projectnil.bootstrap.http_connections import Connections, HttpBounds
 from projectnil.bootstrap.http_transport import Transport
+from projectnil.bootstrap.http_upgrade import parser_behind_head
 
 # What is parsed at a time: no more than so much of a head is beyond its bound before that is noticed.
 _SLICE_BYTES = 16 * 1024
@@ -114,7 +115,7 @@ class HttpProtocol(HttpToolsProtocol):
             else:
                 self._feed_slices(data)
         except httptools.HttpParserUpgrade:
-            # It asked for another protocol as well, and is answered in this one. What follows may be in the other.
+            # CONNECT: what follows is not for this server.
             self._hear_no_more()
         except httptools.HttpParserError as error:
             if isinstance(error.__context__, _PipelineFull):
@@ -142,9 +143,25 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _feed(self, data: bytes | memoryview) -> None:
         self._fed_bytes += len(data)
-        self.parser.feed_data(data)
+        while data:
+            try:
+                self.parser.feed_data(data)
+                break
+            except httptools.HttpParserUpgrade as upgrade:
+                if self.scope["method"] == "CONNECT":
+                    raise
+                data = data[upgrade.args[0] :]
+                self._ignore_upgrade()
         if self._has_message and self._fed_bytes > self._bounds.head_bytes + _SLICE_BYTES:
             raise self._head_too_large()
+
+    def _ignore_upgrade(self) -> None:
+        """Take back that the message is complete: see http_upgrade."""
+        self._begun = self._has_message = True
+        self._in_head = False
+        self.cycle.more_body = True
+        self.cycle.message_event.clear()
+        self.parser = parser_behind_head(self, self.headers)
 
     def _head_too_large(self) -> Refused:
         what = "the head" if self._in_head else "a chunk's extensions or the trailer"
