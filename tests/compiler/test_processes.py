@@ -99,6 +99,57 @@ async def test_javascript_out_of_memory_is_the_sources_fault(tmp_path: Path, mon
     assert outcome == Rejected("compilation needed more memory than its limit of 768 MiB")
 
 
+# What a compiler could answer that a source has taken over.
+TAKEN_OVER = """
+import fs from "node:fs";
+import { createInterface } from "node:readline";
+const compiled = JSON.stringify({ verdict: "compiled", text: "" });
+process.stdout.write("{}\\n");
+for await (const line of createInterface({ input: process.stdin })) {
+  const { folder } = JSON.parse(line);
+  const source = fs.readFileSync(folder + "/function.ts", "utf8");
+  if (source === "a long line") process.stdout.write("x".repeat(5 * 1024 * 1024) + "\\n");
+  else if (source === "no JSON") process.stdout.write("compiled\\n");
+  else if (source === "no verdict") process.stdout.write('{"verdict": "perfect", "text": ""}\\n');
+  else {
+    if (source !== "no module") fs.writeFileSync(folder + "/function.wasm", "x");
+    if (source === "a huge module") fs.truncateSync(folder + "/function.wasm", 32 * 1024 * 1024 + 1);
+    process.stdout.write(compiled + "\\n");
+  }
+}
+"""
+
+
+async def test_a_compiler_that_was_taken_over_fails_only_the_source_that_did_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = tmp_path / "worker" / "worker.mjs"
+    worker.parent.mkdir()
+    worker.write_text(TAKEN_OVER)
+    monkeypatch.setattr(assemblyscript, "WORKER", worker)
+    async with started(tmp_path / "data") as toolchain:
+        for source, why in (
+            ("a long line", "answered with more than 4 MiB"),
+            ("no JSON", "cannot be understood"),
+            ("no verdict", "cannot be understood"),
+            ("no module", "left no module"),
+            ("a huge module", "larger than the limit of 32 MiB"),
+        ):
+            outcome = await toolchain.compile(source)
+            assert isinstance(outcome, Rejected), source
+            assert why in outcome.message
+            assert await toolchain.compile("a good one") == Compiled(b"x")
+
+
+async def test_a_module_that_is_too_large_to_write_is_the_sources_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("projectnil.compiler.confinement._FILE_BYTES", 64)
+    async with started(tmp_path) as toolchain:
+        outcome = await toolchain.compile(ECHO)
+    assert outcome == Rejected("the module is too large")
+
+
 async def test_a_compiler_killed_from_outside_is_not_the_users_fault(tmp_path: Path) -> None:
     async with started(tmp_path) as toolchain:
         compiling = await begun(toolchain, tmp_path, slow_source(40))

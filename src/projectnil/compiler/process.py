@@ -12,6 +12,7 @@ from typing import Self
 from projectnil.compiler.confinement import encode
 from projectnil.confinement.profile import Profile
 from projectnil.domain.errors import PlatformUnavailable
+from projectnil.domain.limits import in_units
 from projectnil.processes import die_with_parent
 
 START_TIMEOUT_S = 60.0
@@ -37,6 +38,10 @@ class ProcessTookTooLong(Exception):
 
 class ProcessOutgrewMemory(Exception):
     """The process held more memory than its limit; it was killed."""
+
+
+class ProcessBrokeProtocol(Exception):
+    """The process answered with what is no answer; it was killed."""
 
 
 class WorkerProcess:
@@ -77,7 +82,7 @@ class WorkerProcess:
         process = cls(child)
         try:
             await process._read_line(START_TIMEOUT_S, None)
-        except (ProcessDied, ProcessTookTooLong) as error:
+        except (ProcessDied, ProcessTookTooLong, ProcessBrokeProtocol) as error:
             raise PlatformUnavailable(f"a compiler did not start: {error}: {process.last_words}") from error
         except BaseException:
             await process.stop()
@@ -109,8 +114,8 @@ class WorkerProcess:
     async def ask(self, request: bytes, *, timeout_s: float, memory_bytes: int) -> bytes:
         """The answer to `request`, one line of JSON each.
 
-        Raises ProcessDied, ProcessTookTooLong or ProcessOutgrewMemory; the process is gone then. Cancelled in the
-        middle it is gone too, for its next line would answer the wrong request.
+        Raises ProcessDied, ProcessTookTooLong, ProcessOutgrewMemory or ProcessBrokeProtocol; the process is gone then.
+        Cancelled in the middle it is gone too, for its next line would answer the wrong request.
         """
         try:
             assert self._child.stdin is not None  # noqa: S101 # it was asked for
@@ -146,6 +151,9 @@ class WorkerProcess:
         except (ProcessTookTooLong, ProcessOutgrewMemory):
             await self.stop()
             raise
+        except ValueError as error:  # StreamReader.readline: more than LINE_BYTES
+            await self.stop()
+            raise ProcessBrokeProtocol(f"it answered with more than {in_units(LINE_BYTES)}") from error
         finally:
             reading.cancel()
         if line.endswith(b"\n"):

@@ -1,5 +1,6 @@
 """Temporary folders that are always removed: after use, at stop, and by the next start if neither could happen."""
 
+import errno
 import fcntl
 import os
 import shutil
@@ -10,6 +11,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _LOCK = ".lock"
+# Nothing, a link, a socket, a file that may not be read: it is the compilation that left it so.
+_BY_WHAT_WAS_LEFT = {errno.ENOENT, errno.ELOOP, errno.ENXIO, errno.EACCES}
+
+
+class NotLeft(Exception):
+    """A compilation did not leave the file that it should have left."""
+
+
+class TooLarge(Exception):
+    """A compilation left a file that is larger than wanted."""
 
 
 class Workspace:
@@ -54,13 +65,24 @@ class Workspace:
             os.chown(folder, *self.owner)
         return folder
 
-    def read(self, folder: Path, file_name: str) -> bytes:
-        """A file that a compilation left: never what it only points to, and nothing that reading would wait for."""
-        descriptor = os.open(folder / file_name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    def read(self, folder: Path, file_name: str, most_bytes: int) -> bytes:
+        """A file that a compilation left: never what it only points to, and nothing that reading would wait for.
+
+        Raises NotLeft, where there is no such file, and TooLarge.
+        """
+        try:
+            descriptor = os.open(folder / file_name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno in _BY_WHAT_WAS_LEFT:
+                raise NotLeft(error.strerror) from error
+            raise
         with os.fdopen(descriptor, "rb") as file:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise OSError(f"{file_name} is not a file")
-            return file.read()
+                raise NotLeft("not a file")
+            content = file.read(most_bytes + 1)
+        if len(content) > most_bytes:
+            raise TooLarge
+        return content
 
     def remove(self, folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)

@@ -5,6 +5,9 @@ import msgspec
 KIB = 1024
 MIB = 1024 * KIB
 
+# Of a compiled module. As base64 in a queue's message, jsonb could hold some 190 MiB; a source of 1 MiB makes far less.
+MODULE_BYTES = 32 * MIB
+
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Defaults are SPEC's. A breach names the limit and its value.

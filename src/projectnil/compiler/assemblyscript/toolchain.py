@@ -14,18 +14,19 @@ from projectnil.compiler.confinement import compiler_user, node_profile, warn_of
 from projectnil.compiler.messages import readable
 from projectnil.compiler.pool import WarmPool
 from projectnil.compiler.process import (
+    ProcessBrokeProtocol,
     ProcessDied,
     ProcessOutgrewMemory,
     ProcessTookTooLong,
     WorkerProcess,
 )
-from projectnil.compiler.workspace import Workspace
+from projectnil.compiler.workspace import NotLeft, TooLarge, Workspace
 from projectnil.config import Settings
 from projectnil.confinement.profile import Profile
 from projectnil.domain.compilation import Compiled, Rejected
 from projectnil.domain.errors import CompilerLost, PlatformUnavailable
 from projectnil.domain.languages import Language
-from projectnil.domain.limits import MIB, in_units
+from projectnil.domain.limits import MIB, MODULE_BYTES, in_units
 
 log = structlog.get_logger(__name__)
 
@@ -132,10 +133,11 @@ class AssemblyScript:
             return self._out_of_memory()
         except ProcessDied as death:
             return self._judge(death)
+        except ProcessBrokeProtocol as problem:
+            return _Crashed(f"the compiler failed on this source: {problem}")
         match answer.verdict:
             case _Verdict.COMPILED:
-                wasm = await asyncio.to_thread(self._workspace.read, folder, MODULE)
-                return Compiled(wasm, readable(answer.text))
+                return await self._compiled(folder, process, answer)
             case _Verdict.REJECTED:
                 return Rejected(readable(with_hints(answer.text)))
             case _Verdict.CRASHED:
@@ -144,10 +146,24 @@ class AssemblyScript:
             case _Verdict.UNAVAILABLE:
                 raise PlatformUnavailable(f"the compiler could not work: {answer.text}")
 
+    async def _compiled(self, folder: Path, process: WorkerProcess, answer: _Answer) -> Compiled | Rejected | _Crashed:
+        try:
+            wasm = await asyncio.to_thread(self._workspace.read, folder, MODULE, MODULE_BYTES)
+        except NotLeft as problem:
+            await process.stop()
+            return _Crashed(f"the compiler left no module for this source: {problem}")
+        except TooLarge:
+            return Rejected(f"the module is larger than the limit of {in_units(MODULE_BYTES)}")
+        return Compiled(wasm, readable(answer.text))
+
     async def _ask(self, folder: Path, process: WorkerProcess) -> _Answer:
         request = msgspec.json.encode(_Request(str(folder)))
         line = await process.ask(request, timeout_s=self._timeout_s, memory_bytes=self._memory_bytes)
-        return msgspec.json.decode(line, type=_Answer)
+        try:
+            return msgspec.json.decode(line, type=_Answer)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            await process.stop()
+            raise ProcessBrokeProtocol("its answer cannot be understood") from error
 
     def _judge(self, death: ProcessDied) -> _Crashed:
         if death.returncode in _KILLED_FROM_OUTSIDE:
@@ -202,7 +218,7 @@ class AssemblyScript:
         folder = await asyncio.to_thread(self._workspace.folder_with, SOURCE, source)
         try:
             await self._ask(folder, process)
-        except (ProcessDied, ProcessTookTooLong, ProcessOutgrewMemory) as error:
+        except (ProcessDied, ProcessTookTooLong, ProcessOutgrewMemory, ProcessBrokeProtocol) as error:
             log.warning("compiler.warm_up.failed", error=repr(error))
         finally:
             await asyncio.to_thread(self._workspace.remove, folder)

@@ -194,6 +194,7 @@ async function answer(request) {
   try {
     return await compile(request.folder);
   } catch (error) {
+    if (error.code === "EFBIG") return { verdict: "rejected", text: "the module is too large" };
     // A failed system call is the platform's, like a full disk; anything else comes from what the source is like.
     const isPlatforms = error instanceof Unavailable || error.errno !== undefined;
     return { verdict: isPlatforms ? "unavailable" : "crashed", text: `${error.message}` };
