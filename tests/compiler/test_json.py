@@ -434,3 +434,45 @@ export function handle(input: string): string {{ return JSON.stringify(JSON.pars
     assert isinstance(outcome, Rejected)
     assert name in outcome.message
     assert f"in function.ts({3 + fields_.count(chr(10))}," in outcome.message
+
+
+KEYS = """import {{ JSON }} from "json-as";
+const NAME = "name";
+@json class Base {{ @alias("taken") inherited: i32 = 0; }}
+@json class Input extends Base {{
+  {}
+}}
+export function handle(input: string): string {{ return JSON.stringify(JSON.parse<Input>(input)); }}
+"""
+
+
+@pytest.mark.parametrize("argument", ["(NAME)", "(`${NAME}`)", '("a" + "b")', "(7)", "", "()", '("a", "b")'])
+async def test_an_alias_that_is_no_string_literal_is_an_error_of_the_compilation(
+    toolchain: AssemblyScript, argument: str
+) -> None:
+    outcome = await toolchain.compile(KEYS.format(f"@alias{argument} field: i32 = 0;"))
+    assert isinstance(outcome, Rejected)
+    assert "@alias takes one string literal" in outcome.message
+    assert "in function.ts(5,3)" in outcome.message
+
+
+@pytest.mark.parametrize(
+    "fields_",
+    [
+        '@alias("b") a: i32 = 0;\n  b: i32 = 0;',
+        '@alias("x") a: i32 = 0;\n  @alias("x") b: i32 = 0;',
+        "a: i32 = 0;\n  taken: i32 = 0;",
+    ],
+)
+async def test_two_fields_of_one_key_are_an_error_of_the_compilation(toolchain: AssemblyScript, fields_: str) -> None:
+    outcome = await toolchain.compile(KEYS.format(fields_))
+    assert isinstance(outcome, Rejected)
+    assert "have the same key" in outcome.message
+    assert "in function.ts(6," in outcome.message
+
+
+async def test_an_alias_may_be_a_template_literal_without_substitutions(run: Run) -> None:
+    assert await run(KEYS.format("@alias(`first\\tname`) field: i32 = 0;"), {"first\tname": 7}) == {
+        "taken": 0,
+        "first\tname": 7,
+    }

@@ -2,12 +2,14 @@
 //
 // Every class with @json, its base classes and those derived from it get four methods, which assembly/read.ts and write.ts
 // call: __JSON_DEFAULTS sets fields to their initializers before reading, but those that hold an object; __JSON_READ takes the
-// value of a key; __JSON_COMPLETE sets what still holds none; __JSON_WRITE writes `,"key":value` for each field. Their code names the types as the source does, so the compiler resolves them: aliases,
-// generics and enums need no knowledge here.
+// value of a key; __JSON_COMPLETE sets what still holds none; __JSON_WRITE writes `,"key":value` for each field. Their code
+// names the types as the source does, so the compiler resolves them: aliases, generics and enums need no knowledge here. It
+// may call what a source is unlikely to redefine, but not `load`: sources have functions of that name.
 
 import "./std/patches.mjs";
 import {
-  CommonFlags, DiagnosticCategory, DiagnosticCode, DiagnosticMessage, formatDiagnostic, Node, NodeKind, Parser, SourceKind,
+  CommonFlags, DiagnosticCategory, DiagnosticCode, DiagnosticMessage, formatDiagnostic, LiteralKind, Node, NodeKind, Parser,
+  SourceKind,
 } from "assemblyscript";
 
 const LIBRARY = "json-as";
@@ -19,7 +21,7 @@ export default class JsonTransform {
   afterParse(parser) {
     for (const source of parser.sources) {
       const isUsers = source.sourceKind === SourceKind.User || source.sourceKind === SourceKind.UserEntry;
-      if (isUsers && source.statements.some(importsLibrary)) complete(source);
+      if (isUsers && source.statements.some(importsLibrary)) complete(source, parser);
     }
   }
 
@@ -40,9 +42,12 @@ export default class JsonTransform {
 const importsLibrary = (statement) =>
   statement.kind === NodeKind.Import && statement.path.value.split("/")[0] === LIBRARY && statement.declarations?.length;
 
-function complete(source) {
+function complete(source, parser) {
   const classes = new Map(classesOf(source.statements).map((declaration) => [declaration.name.text, declaration]));
-  for (const declaration of marked(classes)) addMethods(declaration, classes);
+  for (const declaration of marked(classes)) {
+    checkKeys(declaration, classes, parser);
+    addMethods(declaration, classes);
+  }
   const handle = source.statements.find(isHandle);
   const [input] = handle?.signature.parameters ?? [];
   if (input && handle.body) {
@@ -68,12 +73,18 @@ function marked(classes) {
   const all = new Set();
   const isMarked = (declaration) => decorator(declaration, ...MARKS) || all.has(declaration);
   for (const declaration of classes.values()) {
-    const line = [declaration];
-    for (let base; (base = baseOf(line.at(-1), classes)) && !line.includes(base); ) line.push(base);
+    const line = lineOf(declaration, classes);
     const top = line.findLastIndex(isMarked);
     if (top >= 0) for (const one of decorator(declaration, ...MARKS) ? line : line.slice(0, top + 1)) all.add(one);
   }
   return all;
+}
+
+/** The class and those it derives from. */
+function lineOf(declaration, classes) {
+  const line = [declaration];
+  for (let base; (base = baseOf(line.at(-1), classes)) && !line.includes(base); ) line.push(base);
+  return line;
 }
 
 function baseOf(declaration, classes) {
@@ -84,19 +95,21 @@ const lastName = (typeName) => (typeName.next ? lastName(typeName.next) : typeNa
 
 const decorator = (node, ...names) => node.decorators?.find((one) => names.includes(one.name.text));
 
-// The code may call what a source is unlikely to redefine. It may not call `load`: sources have functions of that name.
-
 // ---- The methods of a class ---------------------------------------------------------------------------------------
 
 function addMethods(declaration, classes) {
   const fields = declaration.members.filter(isField);
   // asc has a decorator of this name, which it refuses here. Fields are read at once, whatever they ask for.
   for (const field of fields) field.decorators = field.decorators?.filter((one) => one.name.text !== "lazy") ?? null;
-  const kept = fields.filter((field) => !decorator(field, "omit"));
+  const kept = fields.filter(isKept);
   const parent = baseOf(declaration, classes);
   const place = declaration.name.range;
   const methods = [
-    defaults(fields, parent, place), completion(fields, parent, place), reading(kept, parent, place), writing(kept, parent, place), ...custom(declaration),
+    defaults(fields, parent, place),
+    completion(fields, parent, place),
+    reading(kept, parent, place),
+    writing(kept, parent, place),
+    ...custom(declaration),
   ];
   for (const { head, statements } of methods) {
     const [made] = parsedFile(`class Made { ${head} {} }`, place);
@@ -109,6 +122,8 @@ function addMethods(declaration, classes) {
 function isField(member) {
   return member.kind === NodeKind.FieldDeclaration && !member.is(CommonFlags.Static);
 }
+
+const isKept = (field) => !decorator(field, "omit");
 
 function defaults(fields, parent, place) {
   const statements = parent ? parsed("super.__JSON_DEFAULTS();", place) : [];
@@ -207,9 +222,34 @@ function custom(declaration) {
 
 // ---- Fields -------------------------------------------------------------------------------------------------------
 
-function keyOf(field) {
-  const [alias] = decorator(field, "alias")?.args ?? [];
-  return alias ? String(alias.value) : field.name.text;
+/** Asc's errors for an alias that is not known here, and for two fields with one key, inherited ones among them. */
+function checkKeys(declaration, classes, parser) {
+  const error = (range, words) => parser.error(DiagnosticCode.User_defined_0, range, words);
+  const names = new Map();
+  for (const field of allFields(declaration, classes).filter(isKept)) {
+    const isOwn = declaration.members.includes(field);
+    const alias = decorator(field, "alias");
+    if (isOwn && alias && aliasOf(field) === null) error(alias.range, `@alias takes one string literal, as in @alias("key")`);
+    const key = keyOf(field), name = field.name.text, other = names.get(key) ?? name;
+    if (isOwn && other !== name) error(field.range, `the fields ${other} and ${name} have the same key ${JSON.stringify(key)}`);
+    names.set(key, name);
+  }
+}
+
+function allFields(declaration, classes) {
+  const line = lineOf(declaration, classes);
+  return line.reverse().flatMap((one) => one.members.filter(isField));
+}
+
+const keyOf = (field) => aliasOf(field) ?? field.name.text;
+
+/** The text of the field's alias, or null if it has none that is known before the program is compiled. */
+function aliasOf(field) {
+  const { args } = decorator(field, "alias") ?? {};
+  if (args?.length !== 1 || args[0].kind !== NodeKind.Literal) return null;
+  const { literalKind, value, tag, parts } = args[0];
+  if (literalKind === LiteralKind.Template) return !tag && parts.length === 1 ? parts[0] : null;
+  return literalKind === LiteralKind.String ? value : null;
 }
 
 function assignment(field, type, value) {
