@@ -166,3 +166,18 @@ async def test_without_any_trace_of_its_job_a_result_makes_nothing_ready(pool: P
     await compile_all(pool)
     await apply(pool)
     assert await module_of(pool, function) == WASM + b"new"
+
+
+async def test_the_same_source_again_is_compiled_while_a_result_of_an_older_one_waits(pool: Pool) -> None:
+    function = await registration.register(pool, new("old"))
+    await registration.update(pool, function.id, new("new"))
+    await pool.execute("SELECT pgmq.purge_queue('compilation_jobs')")
+    result = {"functionId": function.id, "success": False, "error": "old"}
+    sent = "SELECT pgmq.send('compilation_results', $1::jsonb, $2::jsonb)"
+    await pool.execute(sent, json.dumps(result), json.dumps({"revision": 1}))
+    await registration.update(pool, function.id, new("new"))
+    assert await read(pool) is not None
+    await pool.execute(sent, json.dumps(result), json.dumps({"revision": 2}))
+    await pool.execute("SELECT pgmq.purge_queue('compilation_jobs')")
+    await registration.update(pool, function.id, new("new"))
+    assert await read(pool) is None, "a result of this source waits to be applied"

@@ -39,8 +39,12 @@ DELETE FROM pgmq.q_compilation_jobs WHERE lower(message ->> 'functionId') = $1 A
 _HAS_JOB_OR_RESULT = """
 SELECT EXISTS (
     SELECT FROM pgmq.q_compilation_jobs AS job JOIN compilations ON compilations.job_id = job.msg_id
-    WHERE compilations.function_id = $1::uuid AND compilations.revision = $2 AND compilations.answered_at IS NULL
-) OR EXISTS (SELECT FROM pgmq.q_compilation_results WHERE lower(message ->> 'functionId') = lower($1::text))
+    WHERE compilations.function_id = $1::uuid AND compilations.revision = $2::integer AND compilations.answered_at IS NULL
+) OR EXISTS (
+    SELECT FROM pgmq.q_compilation_results
+    WHERE lower(message ->> 'functionId') = lower($1::text)
+      AND coalesce(headers ->> 'revision', message ->> 'revision', $2::integer::text) = $2::integer::text
+)
 """
 _OTHER_RESULTS = """
 SELECT msg_id, enqueued_at FROM pgmq.q_compilation_results
@@ -124,7 +128,7 @@ async def give_back(conn: Connection, job_id: int, hidden_s: float, headers: msg
 
 
 async def has_job_or_result(conn: Connection, function_id: FunctionId, revision: int) -> bool:
-    """Whether a job of this revision is in the queue, or a result of the function waits to be applied."""
+    """Whether a job of this revision is in the queue, or a result that may be its own waits."""
     has: bool = await conn.fetchval(_HAS_JOB_OR_RESULT, function_id, revision)
     return has
 
