@@ -1,5 +1,8 @@
 import asyncio
 import os
+import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -12,7 +15,7 @@ from projectnil.domain.guest_errors import GuestBrokeAbi
 from projectnil.sandbox import code_cache, modules
 from projectnil.sandbox.child import SandboxProcess
 from projectnil.sandbox.code_cache import UNUSED_S, ModuleFile
-from projectnil.sandbox.forking import ForkServer
+from projectnil.sandbox.forking import ForkServer, ProcessHandle
 from projectnil.sandbox.modules import Modules
 from projectnil.sandbox.pool import SandboxPool
 from projectnil.sandbox.protocol import CannotRun, Role, Run, Translate
@@ -21,6 +24,11 @@ from tests.support.disks import MIB, fill, small_disk
 from tests.support.waiting import until
 
 ECHO = case_module("echo")
+SPINNER = case_module("infinite_loop")
+
+
+async def load_spinner() -> bytes:
+    return SPINNER
 
 
 async def never() -> bytes:
@@ -157,6 +165,67 @@ async def test_a_translation_has_a_deadline(tmp_path: Path, fork_server: ForkSer
     finally:
         await files.close()
     assert outcome == GuestBrokeAbi("translating it to machine code took longer than 0.1 s")
+
+
+# A translator that a module takes with it.
+DYING = """
+import socket, sys
+from projectnil.sandbox.protocol import Ready, encode_frame
+sock = socket.socket(fileno=int(sys.argv[1]))
+sock.recv(65536)
+sock.sendall(encode_frame(Ready(), 1))
+sock.recv(65536)
+"""
+
+
+class DeadlyForkServer(ForkServer):
+    """Its first processes die of the first request, the others are real."""
+
+    def __init__(self, deadly: int) -> None:
+        super().__init__()
+        self.left = deadly
+        self.dead: list[subprocess.Popen[bytes]] = []
+
+    @property
+    def pid(self) -> int:
+        return 0 if self.left >= 0 else super().pid
+
+    async def fork(self, theirs: socket.socket) -> ProcessHandle:
+        self.left -= 1
+        if self.left < 0:
+            return await super().fork(theirs)
+        command = [sys.executable, "-c", DYING, str(theirs.fileno())]
+        self.dead.append(subprocess.Popen(command, pass_fds=(theirs.fileno(),)))  # noqa: ASYNC220 # it starts at once
+        return ProcessHandle(self.dead[-1].pid)
+
+    def close(self) -> None:
+        super().close()
+        for process in self.dead:
+            process.wait()
+
+
+@pytest.mark.parametrize("deaths", [1, 2])
+async def test_a_module_that_its_translator_dies_of_twice_cannot_run(tmp_path: Path, deaths: int) -> None:
+    fork_server = DeadlyForkServer(deaths)
+    files = Modules(tmp_path / "modules", LIMITS, fork_server)
+    files.open()
+
+    async def load() -> bytes:
+        return ECHO
+
+    try:
+        outcome = await files.ensure(module_sha256(ECHO), load)
+        assert await files.ensure(module_sha256(ECHO), never) == outcome
+        # Other modules are none the worse for it.
+        assert isinstance(await files.ensure(module_sha256(SPINNER), load_spinner), ModuleFile)
+    finally:
+        await files.close()
+        fork_server.close()
+    if deaths == 1:  # perhaps it was killed
+        assert isinstance(outcome, ModuleFile)
+    else:
+        assert isinstance(outcome, GuestBrokeAbi)
+        assert "died twice; most likely that takes more memory than the platform allows" in outcome.problem
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o770, 0o702])

@@ -35,6 +35,7 @@ from projectnil.sandbox.hardening import (
     prepare_to_give_way,
 )
 from projectnil.sandbox.protocol import (
+    TRANSLATION_BYTES,
     CannotRun,
     Invalid,
     Leaving,
@@ -70,8 +71,6 @@ _TRIES_TO_GIVE_WAY = 40
 # An output is held as UTF-16, as UTF-8 and as Python's objects, up to 200 bytes for each of 400,000 (domain.json_text).
 _COPIES = 16
 _SPARE_BYTES = 192 * MIB
-# Cranelift takes up to a hundred times a module's size.
-_TRANSLATION_BYTES = 2048 * MIB
 
 
 class _Closed(Exception):
@@ -230,7 +229,7 @@ def _answer(answer: Callable[[Request], Reply], connection: _Connection) -> Repl
 def _work_bytes(role: Role, limits: Limits) -> int:
     """How much memory the process may need to write to, besides its engine's."""
     if role is not Role.EXECUTOR:
-        return _TRANSLATION_BYTES
+        return TRANSLATION_BYTES
     # Every slot of the engine's pool may have a memory that a guest has grown.
     texts_bytes = _COPIES * (limits.input_bytes + limits.output_bytes + limits.log_bytes)
     return SLOTS * limits.memory_bytes + texts_bytes + _SPARE_BYTES

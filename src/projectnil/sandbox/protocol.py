@@ -16,11 +16,13 @@ from typing import TypeAlias
 import msgspec
 
 from projectnil.domain.executions import Completed, Failed
-from projectnil.domain.limits import Limits
+from projectnil.domain.limits import MIB, Limits
 
 _HEAD = struct.Struct("<II")
 _HEAD_BYTES = _HEAD.size
 _NUMBERS = 2**32
+# The memory of a process that translates. Cranelift takes up to a hundred times a module's size.
+TRANSLATION_BYTES = 2048 * MIB
 
 
 class Role(StrEnum):

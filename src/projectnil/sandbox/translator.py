@@ -3,11 +3,12 @@
 import asyncio
 
 from projectnil.domain.errors import PlatformUnavailable
-from projectnil.domain.limits import Limits
+from projectnil.domain.limits import Limits, in_units
 from projectnil.sandbox.child import NotBegun, ProcessLost, ProcessOverdue, SandboxProcess
 from projectnil.sandbox.code_cache import ModuleFile
 from projectnil.sandbox.forking import ForkServer
 from projectnil.sandbox.protocol import (
+    TRANSLATION_BYTES,
     Invalid,
     NoSnapshot,
     Reply,
@@ -32,14 +33,24 @@ class Translator:
         self._one_at_a_time = asyncio.Lock()
 
     async def translate(self, wasm: bytes) -> Translated | Invalid:
-        """Raises PlatformUnavailable."""
+        """Invalid, too, when it takes longer than the timeout, or the process dies of it twice.
+
+        Raises PlatformUnavailable when there is no process to be had.
+        """
         async with self._one_at_a_time:
-            reply = await self._ask(wasm)
+            reply = await self._ask(wasm) or await self._ask(wasm)
+        if reply is None:
+            # Once, something else may have killed it. Cranelift ends its process when it gets no more memory.
+            return Invalid(
+                "the process that translates it to machine code died twice; most likely that takes more memory than "
+                f"the platform allows ({in_units(TRANSLATION_BYTES)})"
+            )
         if not isinstance(reply, Translated | Invalid):
             raise PlatformUnavailable("the translator gave an answer of the wrong kind")
         return reply
 
-    async def _ask(self, wasm: bytes) -> Reply:
+    async def _ask(self, wasm: bytes) -> Reply | None:
+        """None when the process was lost while it translated."""
         if self._process is None or self._process.is_lost:
             self._process = await SandboxProcess.start(
                 self._fork_server, Role.TRANSLATOR, self._limits, None, lambda _: None
@@ -49,7 +60,10 @@ class Translator:
         except ProcessOverdue:
             await self.close()
             return Invalid(f"translating it to machine code took longer than {self._timeout_s:g} s")
-        except (ProcessLost, NotBegun) as error:
+        except ProcessLost:
+            await self.close()
+            return None
+        except NotBegun as error:
             await self.close()
             raise PlatformUnavailable("the process that translates modules was lost") from error
         except asyncio.CancelledError:
