@@ -181,3 +181,16 @@ async def test_the_same_source_again_is_compiled_while_a_result_of_an_older_one_
     await pool.execute("SELECT pgmq.purge_queue('compilation_jobs')")
     await registration.update(pool, function.id, new("new"))
     assert await read(pool) is None, "a result of this source waits to be applied"
+
+
+async def test_a_job_that_was_popped_after_another_had_read_it_has_two_answers(pool: Pool) -> None:
+    function = await registration.register(pool, new("old"))
+    await registration.update(pool, function.id, new("new"))
+    first, second = await read(pool), await read(pool)
+    await send(pool, second)
+    await reappear(pool)
+    await pool.execute("SELECT pgmq.pop('compilation_jobs')")
+    await apply(pool)
+    await send(pool, first)
+    await apply(pool)
+    assert await module_of(pool, function) != WASM + b"old"

@@ -39,7 +39,7 @@ DELETE FROM pgmq.q_compilation_jobs WHERE lower(message ->> 'functionId') = $1 A
 _HAS_JOB_OR_RESULT = """
 SELECT EXISTS (
     SELECT FROM pgmq.q_compilation_jobs AS job JOIN compilations ON compilations.job_id = job.msg_id
-    WHERE compilations.function_id = $1::uuid AND compilations.revision = $2::integer AND compilations.answered_at IS NULL
+    WHERE compilations.function_id = $1::uuid AND compilations.revision = $2 AND compilations.answered_at IS NULL
 ) OR EXISTS (
     SELECT FROM pgmq.q_compilation_results
     WHERE lower(message ->> 'functionId') = lower($1::text)

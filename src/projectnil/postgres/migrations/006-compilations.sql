@@ -34,10 +34,10 @@ DECLARE
     job_revision integer;
 BEGIN
     IF TG_OP = 'DELETE' THEN
-        -- pgmq.pop removes what was never read: its taker works on it, which is all that is known.
+        -- pgmq.pop removes what is not hidden: its taker works on it, beside those who read it before.
         UPDATE compilations
         SET removed_at = clock_timestamp(),
-            reads = greatest(reads, 1),
+            reads = CASE WHEN OLD.vt <= clock_timestamp() THEN reads + 1 ELSE greatest(reads, 1) END,
             first_read_at = coalesce(first_read_at, now())
         WHERE job_id = OLD.msg_id;
         RETURN NULL;
