@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -37,13 +38,24 @@ class SlowToPrepare(Executor):
         self.prepared.add(function_id)
 
 
+class Broken(Executor):
+    """It raises what no code of the platform expects."""
+
+    async def why_it_cannot_run(self, _wasm: bytes) -> str | None:
+        raise RuntimeError("no such thing")
+
+
 @pytest_asyncio.fixture(loop_scope="session")
 async def executor(pool: Pool, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SlowToPrepare]:
-    sandbox = SandboxPool(LIMITS, tmp_path_factory.mktemp("cache"), processes=1, max_processes=1, idle_s=60.0)
-    executor = SlowToPrepare(pool, sandbox, Ledger(pool, pool, new_node_id(), lease_s=60))
+    executor = SlowToPrepare(*parts(pool, tmp_path_factory.mktemp("cache")))
     executor.released, executor.prepared = asyncio.Event(), set()
     yield executor
     executor.released.set()
+
+
+def parts(pool: Pool, cache: Path) -> tuple[Pool, SandboxPool, Ledger]:
+    sandbox = SandboxPool(LIMITS, cache, processes=1, max_processes=1, idle_s=60.0)
+    return pool, sandbox, Ledger(pool, pool, new_node_id(), lease_s=60)
 
 
 async def test_modules_that_take_long_to_get_ready_keep_no_result_waiting(
@@ -67,3 +79,32 @@ async def test_modules_that_take_long_to_get_ready_keep_no_result_waiting(
     finally:
         worker.cancel()
         await asyncio.gather(worker, return_exceptions=True)
+
+
+async def test_a_result_that_cannot_be_applied_is_tried_again_but_not_for_ever(
+    pool: Pool, database_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ids = []
+    for reads in (4, 0):
+        new = NewFunction(name="f", description=None, language=Language.ASSEMBLYSCRIPT, source="any")
+        ids.append((await registration.register(pool, new)).id)
+        assert await compilation.compile_next(pool, FakeToolchain(), visibility_s=30, max_reads=3)
+        await pool.execute("UPDATE pgmq.q_compilation_results SET read_ct = $1 WHERE read_ct = 0", reads)
+    broken = Broken(*parts(pool, tmp_path))
+    worker = asyncio.create_task(apply_results(pool, database_url, broken, visibility_s=30))
+    logged = ""
+    try:
+        async with asyncio.timeout(60):
+            while (await catalog.get_function(pool, ids[0])).status is not FunctionStatus.FAILED:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+            while logged.count("RuntimeError: no such thing") < 2:
+                await asyncio.sleep(0.02)
+                logged += capsys.readouterr().out
+    finally:
+        worker.cancel()
+        await asyncio.gather(worker, return_exceptions=True)
+    failed, retried = [await catalog.get_function(pool, function_id) for function_id in ids]
+    assert failed.compile_error == "the result could not be applied: RuntimeError: no such thing"
+    assert retried.status is FunctionStatus.COMPILING
+    assert await pool.fetchval("SELECT count(*) FROM pgmq.q_compilation_results") == 1
+    assert await pool.fetchval("SELECT count(*) FROM pgmq.a_compilation_results") == 1

@@ -43,13 +43,13 @@ class Applied(msgspec.Struct, frozen=True):
 
 
 class _Answer(msgspec.Struct, frozen=True):
-    """A result that names its function. verdict: the module, or why there is none."""
+    """A result that names its function. verdict: the module, or why there is none. is_kept: in the archive."""
 
     message: Message
     function_id: FunctionId
     revision: int | None
     verdict: bytes | str
-    is_malformed: bool = False
+    is_kept: bool = False
 
 
 class _Outcome(msgspec.Struct, frozen=True):
@@ -91,11 +91,31 @@ async def apply(pool: Pool, message: Message, why_it_cannot_run: WhyItCannotRun)
         async with pool.acquire() as conn:
             await queues.archive(conn, RESULTS_QUEUE, message.id)
         return Applied(None, None)
+    return await _apply(pool, answer)
+
+
+async def give_up(pool: Pool, message: Message, reason: str) -> Applied:
+    """Fail the function of a result that the platform cannot apply, whatever is tried. Its message is archived."""
+    try:
+        function_id: str | None = decode_result(message.body).function_id
+    except MalformedMessage as error:
+        function_id = error.function_id
+    if function_id is None:
+        async with pool.acquire() as conn:
+            await queues.archive(conn, RESULTS_QUEUE, message.id)
+        return Applied(None, None)
+    revision = decode_headers(message.headers, message.body).revision
+    verdict = storable(f"the result could not be applied: {reason}")
+    return await _apply(pool, _Answer(message, FunctionId(function_id), revision, verdict, is_kept=True))
+
+
+async def _apply(pool: Pool, answer: _Answer) -> Applied:
+    message = answer.message
     async with transaction(pool) as conn:
         outcome = await _settle(conn, answer)
         if outcome is _POSTPONED:
             await queues.extend(conn, RESULTS_QUEUE, message.id, _EVIDENCE_WAIT_S)
-        elif answer.is_malformed:
+        elif answer.is_kept:
             await queues.archive(conn, RESULTS_QUEUE, message.id)
         else:
             await queues.delete(conn, RESULTS_QUEUE, message.id)
@@ -114,7 +134,7 @@ async def _read(message: Message, why_it_cannot_run: WhyItCannotRun) -> _Answer 
         if error.function_id is None:
             return None
         verdict = f"the compiler's answer cannot be read: {error}"
-        return _Answer(message, error.function_id, revision, storable(verdict), is_malformed=True)
+        return _Answer(message, error.function_id, revision, storable(verdict), is_kept=True)
     return _Answer(message, FunctionId(result.function_id), revision, await _verdict(result, why_it_cannot_run))
 
 

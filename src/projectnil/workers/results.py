@@ -21,6 +21,8 @@ log = structlog.get_logger()
 _POLL_S = 2.0
 # Results are applied beside each other, so that a module which takes long to translate keeps few others waiting.
 _AT_ONCE = 16
+# How often a result is read whose application fails with an unexpected error.
+_MOST_READS = 5
 # Modules that are made ready for their first execution beside that. Past this number, the execution does it.
 _MOST_PREPARING = 64
 
@@ -48,11 +50,25 @@ async def _apply(pool: Pool, executor: Executor, message: Message, preparing: "s
     except (PlatformError, *DATABASE_TROUBLE) as error:
         log.warning("compilation.result.postponed", messageId=message.id, reason=str(error))  # it reappears
         return
+    except Exception as error:
+        await _failed(pool, message, error)
+        return
     if applied.function_id is None or applied.status is not FunctionStatus.READY:
         return
     if len(preparing) < _MOST_PREPARING:
         # In a task of its own: it may wait for translations of other modules, and no result waits for it.
         _start(_prepare(executor, applied.function_id), preparing)
+
+
+async def _failed(pool: Pool, message: Message, error: Exception) -> None:
+    """A fault of the platform: the result is tried again when it reappears, but not for ever."""
+    log.error("compilation.result.failed", messageId=message.id, reads=message.reads, exc_info=error)
+    if message.reads < _MOST_READS:
+        return
+    try:
+        await results.give_up(pool, message, f"{type(error).__name__}: {error}")
+    except Exception as second:
+        log.error("compilation.result.failed", messageId=message.id, reads=message.reads, exc_info=second)
 
 
 async def _prepare(executor: Executor, function_id: FunctionId) -> None:
