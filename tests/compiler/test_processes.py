@@ -1,6 +1,7 @@
 """The processes behind a toolchain: their limits, their ends, their replacement, and what they leave behind."""
 
 import asyncio
+import fcntl
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 from projectnil.compiler import toolchains
 from projectnil.compiler.assemblyscript import toolchain as assemblyscript
 from projectnil.compiler.assemblyscript.toolchain import AssemblyScript
+from projectnil.compiler.workspace import Workspace
 from projectnil.config import Settings
 from projectnil.domain.compilation import Compiled, Rejected
 from projectnil.domain.errors import CompilerLost, PlatformUnavailable
@@ -65,7 +67,7 @@ async def begun(toolchain: AssemblyScript, folder: Path, source: str) -> "asynci
 
 
 def files_under(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file() and path.name != ".lock"]
+    return [path for path in folder.rglob("*") if path.is_file() and not path.name.endswith(".lock")]
 
 
 def test_the_registry_offers_the_languages_the_settings_name() -> None:
@@ -257,6 +259,32 @@ async def test_two_platforms_on_one_data_folder_leave_each_others_files_alone(tm
             assert isinstance(await compiling, Compiled)
             assert isinstance(await second.compile(ECHO), Compiled)
         assert isinstance(await first.compile(ECHO), Compiled)
+
+
+def test_no_compilation_can_take_its_workspace_for_abandoned(tmp_path: Path) -> None:
+    first, second = Workspace(tmp_path), Workspace(tmp_path)
+    first.open()
+    for left in first.path.iterdir():  # as native code in a compiler might, which may write there
+        left.unlink()
+    second.open()
+    assert first.path.is_dir()
+    first.close()
+    second.close()
+    assert list(tmp_path.iterdir()) == [tmp_path / ".lock"]
+
+
+def test_a_workspace_of_an_earlier_release_is_left_alone_while_it_is_locked(tmp_path: Path) -> None:
+    earlier = tmp_path / "earlier"
+    earlier.mkdir()
+    workspace = Workspace(tmp_path)
+    with (earlier / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        workspace.open()
+        assert earlier.is_dir()
+        workspace.close()
+    workspace.open()
+    assert not earlier.exists()
+    workspace.close()
 
 
 async def test_a_compiler_sees_no_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,14 +26,15 @@ class TooLarge(Exception):
 class Workspace:
     """A folder of this process under `root`, with one folder per compilation in it.
 
-    Its owner holds a file lock for as long as it lives, however it ends. A folder whose lock is free belongs to
+    Its owner holds file locks for as long as it lives, however it ends. A folder whose locks are free belongs to
     nobody and is removed. A lock tells that across containers too, where process ids would not.
+    The lock that counts is beside the folder, where compilations cannot write.
     Every method blocks on the disk: call them from a thread. They raise OSError.
     """
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._lock: int | None = None
+        self._locks: list[int] = []
         self.path = root
         # The user and group that compilations run as; None where it is this process's own.
         self.owner: tuple[int, int] | None = None
@@ -42,19 +43,28 @@ class Workspace:
         """Remove what dead processes left, and take a folder of one's own."""
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _locked(self._root / _LOCK):  # nobody may see a new folder before its lock is held
-            for folder in self._root.iterdir():
-                if folder.is_dir() and _is_abandoned(folder):
-                    shutil.rmtree(folder, ignore_errors=True)
+            self._remove_abandoned()
             self.path = Path(tempfile.mkdtemp(dir=self._root)).resolve()
-            self._lock = _lock_file(self.path / _LOCK)
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
+            self._locks = [_lock_file(lock) for lock in _locks_of(self.path)]
+            for descriptor in self._locks:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
 
     def close(self) -> None:
         """Remove the folder and all in it."""
-        if self._lock is not None:
+        if self._locks:
             shutil.rmtree(self.path, ignore_errors=True)
-            os.close(self._lock)
-            self._lock = None
+            _lock_beside(self.path).unlink(missing_ok=True)
+            for descriptor in self._locks:
+                os.close(descriptor)
+            self._locks = []
+
+    def _remove_abandoned(self) -> None:
+        for folder in [path for path in self._root.iterdir() if path.is_dir()]:
+            if all(map(_is_free, _locks_of(folder))):
+                shutil.rmtree(folder, ignore_errors=True)
+        for lock in self._root.glob(f"?*{_LOCK}"):
+            if not lock.with_suffix("").exists():
+                lock.unlink(missing_ok=True)
 
     def folder_with(self, file_name: str, text: str) -> Path:
         """A new folder that holds one file with this text."""
@@ -88,9 +98,18 @@ class Workspace:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _is_abandoned(folder: Path) -> bool:
+def _lock_beside(folder: Path) -> Path:
+    return folder.with_name(folder.name + _LOCK)
+
+
+def _locks_of(folder: Path) -> tuple[Path, Path]:
+    """The second is what earlier releases hold and look for."""
+    return _lock_beside(folder), folder / _LOCK
+
+
+def _is_free(lock: Path) -> bool:
     try:
-        with _locked(folder / _LOCK, fcntl.LOCK_NB):
+        with _locked(lock, fcntl.LOCK_NB):
             return True
     except OSError:
         return False
