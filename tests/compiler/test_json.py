@@ -476,3 +476,27 @@ async def test_an_alias_may_be_a_template_literal_without_substitutions(run: Run
         "taken": 0,
         "first\tname": 7,
     }
+
+
+HOLES = """import { JSON } from "json-as";
+@json class Point { x: i32 = 1; }
+@json class Lists { points: Point[] = new Array<Point>(2); }
+class Plain { n: i32 = 0; }
+export function handle(input: string): string {
+  const texts = new Array<string>(2);
+  texts[1] = "a";
+  const map = new Map<string, Point>();
+  map.set("k", changetype<Point>(0));
+  return "[" + [
+    JSON.stringify(new Array<Point>(2)), JSON.stringify(new StaticArray<Point>(2)), JSON.stringify(new Array<Date>(1)),
+    JSON.stringify(new Array<i32[]>(1)), JSON.stringify(texts), JSON.stringify(new Array<JSON.Value>(1)),
+    JSON.stringify(new Array<Map<string, i32>>(1)), JSON.stringify(new Array<JSON.Raw>(1)), JSON.stringify(map),
+    JSON.stringify(new Lists()), JSON.stringify(JSON.Value.from(new Array<Point>(1))),
+  ].join(",") + "]";
+}
+"""
+
+
+async def test_a_hole_in_a_list_is_written_as_null(run: Run) -> None:
+    lists = [[None] * 2, [None] * 2, [None], [None], [None, "a"], [None], [None], [None], {"k": None}]
+    assert await run(HOLES, {}) == [*lists, {"points": [None, None]}, [None]]

@@ -56,7 +56,8 @@ export function write<T>(value: T): void {
   if (isBoolean<T>()) writeText(value ? "true" : "false");
   else if (isInteger<T>() || isFloat<T>()) writeNumber<T>(value);
   else if (isManaged<T>()) {
-    if (isNullable<T>() && changetype<usize>(value) == 0) writeText("null");
+    // A list of a type that is not nullable has null where nothing was set.
+    if (changetype<usize>(value) == 0) writeText("null");
     else writeReference<nonnull<T>>(changetype<nonnull<T>>(value));
   } else unsupported<T>();
 }
