@@ -1,6 +1,7 @@
 """One process of the platform under supervision: started, watched, started again, stopped."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -36,7 +37,10 @@ class SupervisedProcess:
         self._stopping = False
 
     async def start(self) -> None:
-        """Start the process and wait until it says that it is up. Raises PlatformUnavailable when it ends instead."""
+        """Start the process and wait until it says that it is up.
+
+        Raises PlatformUnavailable when it ends instead, or takes too long; then it is killed.
+        """
         ready_read, ready_write = os.pipe()
         probes, its_probes = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
@@ -49,6 +53,7 @@ class SupervisedProcess:
             its_probes.close()
         self._watch(Heartbeat(self._process.pid, probes))
         if not await _says_ready(ready_read):
+            await _kill(self._process)
             raise PlatformUnavailable(f"the {self._name} process did not start; its last words are above")
 
     async def _spawn(self, *inherited: int) -> asyncio.subprocess.Process:
@@ -113,8 +118,13 @@ class SupervisedProcess:
             await asyncio.wait_for(process.wait(), self._settings.stop_grace_s + _KILL_AFTER_GRACE_S)
         except TimeoutError:
             log.warning("process.killed", process=self._name)
-            process.kill()
-            await process.wait()
+            await _kill(process)
+
+
+async def _kill(process: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
+    await process.wait()
 
 
 async def _says_ready(ready_read: int) -> bool:
