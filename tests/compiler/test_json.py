@@ -500,3 +500,23 @@ export function handle(input: string): string {
 async def test_a_hole_in_a_list_is_written_as_null(run: Run) -> None:
     lists = [[None] * 2, [None] * 2, [None], [None], [None, "a"], [None], [None], [None], {"k": None}]
     assert await run(HOLES, {}) == [*lists, {"points": [None, None]}, [None]]
+
+
+DERIVED = """import { JSON } from "json-as";
+class Plain { p: i32 = 1; }
+@json class Base extends Plain { b: i32 = 2; }
+@json class Middle extends Base { m: i32 = 3; }
+@json class Custom extends Middle { @serializer toText(): string { return '"custom"'; } }
+@json class Below extends Custom { @omit l: i32 = 4; }
+@json class Other extends Base { o: i32 = 5; @serializer toText(self: Other): string { return `[${self.o}]`; } }
+export function handle(input: string): string {
+  const bases: Base[] = [new Base(), new Middle(), new Custom(), new Below(), new Other()];
+  const plains: Plain[] = [new Plain(), new Custom()];
+  return `[${JSON.stringify(bases)},${JSON.stringify(plains)},${JSON.stringify<Middle>(new Below())}]`;
+}
+"""
+
+
+async def test_a_serializer_of_a_derived_class_is_called_where_its_base_is_written(run: Run) -> None:
+    base, middle = {"p": 1, "b": 2}, {"p": 1, "b": 2, "m": 3}
+    assert await run(DERIVED, {}) == [[base, middle, "custom", "custom", [5]], [{"p": 1}, "custom"], "custom"]

@@ -110,6 +110,7 @@ function addMethods(declaration, classes) {
     reading(kept, parent, place),
     writing(kept, parent, place),
     ...custom(declaration),
+    ...(needsSerializer(declaration, classes) ? [plainSerializer(place)] : []),
   ];
   for (const { head, statements } of methods) {
     const [made] = parsedFile(`class Made { ${head} {} }`, place);
@@ -219,6 +220,19 @@ function custom(declaration) {
   }
   return made;
 }
+
+/** Whether a class has no base and no serializer, but one of those derived from it has: theirs is called then by way of it. */
+function needsSerializer(declaration, classes) {
+  if (baseOf(declaration, classes) || hasSerializer(declaration)) return false;
+  return [...classes.values()].some((one) => hasSerializer(one) && lineOf(one, classes).includes(declaration));
+}
+
+const hasSerializer = (declaration) => declaration.members.some((member) => decorator(member, "serializer"));
+
+const plainSerializer = (place) => ({
+  head: "__JSON_TO(): string",
+  statements: parsed(`return ${NAMESPACE}.__object<this>(this);`, place),
+});
 
 // ---- Fields -------------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ import { E_INDEXOUTOFRANGE } from "util/error";
 import { OBJECT, TOTAL_OVERHEAD } from "rt/common";
 import { rememberInput } from "./failure";
 import { make, parse as parseText, read, standard, zero } from "./read";
-import { stringify as stringifyValue, write, writeField, writeText } from "./write";
+import { stringify as stringifyValue, stringifyObject, write, writeField, writeText } from "./write";
 import { unsupported } from "./unsupported";
 
 export namespace JSON {
@@ -85,6 +85,10 @@ export namespace JSON {
   @inline
   export function __field<T>(key: string, value: T): void {
     writeField<T>(key, value);
+  }
+
+  export function __object<T>(object: T): string {
+    return stringifyObject<T>(object);
   }
 
   /** Sets a field that may be assigned in a constructor only. */

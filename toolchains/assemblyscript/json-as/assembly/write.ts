@@ -21,6 +21,18 @@ let place: usize = 0;
 export function stringify<T>(value: T): string {
   const start = place - buffer; // the buffer may move
   write<T>(value);
+  return takenFrom(start);
+}
+
+/** As `stringify`, for an object that no serializer writes. */
+export function stringifyObject<T>(object: T): string {
+  const start = place - buffer;
+  writeObject<T>(object);
+  return takenFrom(start);
+}
+
+/** What was written from there on, which leaves the buffer. */
+function takenFrom(start: usize): string {
   const bytes = place - buffer - start;
   const made = changetype<string>(__new(bytes, idof<string>()));
   memory.copy(changetype<usize>(made), buffer + start, bytes);
