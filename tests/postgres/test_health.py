@@ -89,6 +89,21 @@ async def test_another_compiler_is_seen_by_the_jobs_it_takes(pool: Pool, tmp_pat
         assert (found.status, found.detail) == (PartStatus.UP, "another compiler takes the jobs")
 
 
+async def test_another_compiler_that_was_not_seen_for_long_degrades_the_part(pool: Pool, tmp_path: Path) -> None:
+    await registration.register(pool, new("good"))
+    await pool.execute("SELECT pgmq.archive('compilation_jobs', msg_id) FROM pgmq.read('compilation_jobs', 30, 1)")
+    seen = await pool.fetchval(
+        "UPDATE compilations"
+        " SET removed_at = date_trunc('day', now()) - interval '30 days 30 seconds', last_read_at = NULL"
+        " RETURNING to_char(removed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI')"
+    )
+    found = (await health(pool, tmp_path)).compiler
+    assert (found.status, found.detail) == (
+        PartStatus.DEGRADED,
+        f"another compiler takes the jobs; no compiler has been seen since {seen} UTC",
+    )
+
+
 async def test_the_platforms_own_compiler_that_is_gone_is_no_other(pool: Pool, tmp_path: Path) -> None:
     await registration.register(pool, new("good"))
     await compile_one(pool)

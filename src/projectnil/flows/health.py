@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 import msgspec
@@ -16,6 +17,8 @@ from projectnil.sandbox.pool import SandboxPool
 _PATIENCE_S = 3.0
 # A result is applied within milliseconds, and an api that died with one gives it back within seconds.
 _STUCK_AFTER_S = 30.0
+# A compiler that is not the platform's shows by nothing but the jobs that it takes.
+_UNSEEN_AFTER_S = 600.0
 
 
 class PartStatus(StrEnum):
@@ -101,6 +104,9 @@ async def _compiler(conn: Connection, queues_health: PartHealth) -> PartHealth:
     if activity.postponed:
         jobs = "1 job" if activity.postponed == 1 else f"{activity.postponed} jobs"
         problems.append(f"the platform could not compile {jobs} and tries again: {activity.postponed_because}")
+    if not languages and activity.idle_s is not None and activity.idle_s > _UNSEEN_AFTER_S:
+        seen = datetime.now(UTC) - timedelta(seconds=activity.idle_s)
+        problems.append(f"no compiler has been seen since {seen:%Y-%m-%d %H:%M} UTC")
     # Another compiler holds no lease: it is known by the jobs that it takes.
     if not languages and (not activity.is_foreign or activity.is_stuck):
         nothing = "no compiler of the platform runs, and no other takes jobs; new sources wait until one does"
