@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from projectnil.compiler.assemblyscript.toolchain import NODE
@@ -174,6 +175,21 @@ def test_limits_are_low_and_cannot_be_raised(folders: tuple[Path, Path]) -> None
     assert limits["Max open files"] == ["256", "256"]  # soft and hard: without a capability none can be raised
     assert limits["Max core file size"] == ["0", "0"]
     assert limits["Max file size"] == [str(256 * 1024 * 1024)] * 2
+    if user is not None:  # where it would count all that the platform's user runs, too
+        assert limits["Max processes"] == ["1024", "1024"]
+
+
+def test_the_limit_of_threads_holds_for_a_user_of_its_own(folders: tuple[Path, Path]) -> None:
+    own, _ = folders
+    user = compiler_user([own / "any", NODE])
+    if user is None:
+        pytest.skip("only root can run compilers as a user of their own")
+    profile = msgspec.structs.replace(node_profile(NODE, (), own, user), user_threads=1)
+    launcher = [sys.executable, "-I", "-m", "projectnil.confinement.launcher", encode(profile), str(os.getpid())]
+    run = subprocess.run([*launcher, str(NODE), "--version"], check=False, cwd=own, capture_output=True, text=True)
+    assert run.returncode == 0  # which needs no thread
+    run = subprocess.run([*launcher, str(NODE), "-e", "0"], check=False, cwd=own, capture_output=True, text=True)
+    assert run.returncode != 0
 
 
 def test_what_cannot_be_confined_does_not_start(folders: tuple[Path, Path]) -> None:

@@ -20,6 +20,8 @@ _LOADERS = ("/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1")
 SYSTEM_FILES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache", "/etc/ssl")
 _FILE_BYTES = 256 * 1024 * 1024
 _OPEN_FILES = 256
+# Of all compilers on the machine together, since a kernel counts them by user. One needs about ten.
+_USER_THREADS = 1024
 
 
 def compiler_user(reached: Sequence[Path]) -> tuple[int, int] | None:
@@ -54,6 +56,7 @@ def node_profile(node: Path, readable: Sequence[Path], writable: Path, user: tup
         system_calls="node",
         file_bytes=_FILE_BYTES,
         open_files=_OPEN_FILES,
+        user_threads=None if user is None else _USER_THREADS,
     )
 
 

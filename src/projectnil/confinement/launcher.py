@@ -63,8 +63,12 @@ def _limit(profile: Profile) -> None:
         resource.RLIMIT_FSIZE: profile.file_bytes,
         resource.RLIMIT_NOFILE: profile.open_files,
     }
+    if profile.user_threads is not None:
+        wanted[resource.RLIMIT_NPROC] = profile.user_threads
     for what, most in wanted.items():
-        resource.setrlimit(what, (most, most))
+        _, hard = resource.getrlimit(what)  # which may be lower already, and cannot be raised
+        limit = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(what, (limit, limit))
 
 
 def _give_up_capabilities() -> None:

@@ -8,6 +8,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 
     user: the ids of user and group to run as, which only root can do; None to stay. system_calls: the name of a list in
     `calls`. file_bytes: the largest file it may write. open_files: how many at a time.
+    user_threads: how many threads `user` may have in all its processes together; None for as many as the system allows.
     """
 
     programs: tuple[str, ...]
@@ -17,3 +18,4 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     system_calls: str
     file_bytes: int
     open_files: int
+    user_threads: int | None
