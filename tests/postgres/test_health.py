@@ -12,7 +12,7 @@ from projectnil.domain.limits import Limits
 from projectnil.flows import compilation, registration
 from projectnil.flows.health import Health, PartStatus, check
 from projectnil.flows.troubles import RECORDING, Troubles
-from projectnil.postgres import nodes
+from projectnil.postgres import compilations, nodes
 from projectnil.postgres.connections import Pool
 from projectnil.sandbox.pool import SandboxPool
 from projectnil.workers.upkeep import probe_writing
@@ -151,3 +151,12 @@ async def test_without_queues_health_still_answers(pool: Pool, tmp_path: Path) -
     assert found.database.status is PartStatus.UP
     assert found.queues.status is PartStatus.DOWN
     assert found.compiler.status is PartStatus.DOWN
+
+
+async def test_postponed_jobs_are_found_without_reading_the_others(pool: Pool) -> None:
+    await pool.execute(
+        "INSERT INTO pgmq.q_compilation_jobs (vt, message) SELECT now(), '{}' FROM generate_series(1, 2000);"
+        "ANALYZE pgmq.q_compilation_jobs"
+    )
+    plan = "\n".join(row[0] for row in await pool.fetch(f"EXPLAIN {compilations._ACTIVITY}"))
+    assert plan.count("postponed_compilation_jobs") == 2, plan

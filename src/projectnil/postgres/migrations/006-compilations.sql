@@ -139,3 +139,7 @@ CREATE INDEX compilation_results_archive_by_function ON pgmq.a_compilation_resul
 CREATE INDEX compilations_by_reading ON compilations (last_read_at);
 CREATE INDEX compilations_by_removal ON compilations (removed_at);
 --rollback DROP INDEX compilations_by_removal; DROP INDEX compilations_by_reading;
+
+--changeset projectnil:006-postponed-jobs
+CREATE INDEX postponed_compilation_jobs ON pgmq.q_compilation_jobs (msg_id) WHERE headers ? 'postponements';
+--rollback DROP INDEX pgmq.postponed_compilation_jobs;
