@@ -179,7 +179,9 @@ def test_a_malformed_execution_is_a_400_that_says_where(http: httpx.Client, echo
     assert_problem(response, 400, "invalid-input", f"the body is not valid JSON: {words}")
 
 
-@pytest.mark.parametrize("identifier", ["1", "not-a-uuid", NOBODY + "0", NOBODY.replace("-", ""), "%00", "é"])
+@pytest.mark.parametrize(
+    "identifier", ["1", "not-a-uuid", NOBODY + "0", NOBODY.replace("-", ""), "%00", "é", "%7Bid%7D"]
+)
 @pytest.mark.parametrize(
     ("method", "path"),
     [

@@ -61,7 +61,9 @@ def test_a_url_by_name_survives_delete_and_create(http: httpx.Client, name: str)
         assert name in answer.json()["detail"]
 
 
-@pytest.mark.parametrize("special", ["a/b", "grüße 🎉", "100%", "by-name", "a?b#c", " x ", "execute", "%2F", "a+b"])
+@pytest.mark.parametrize(
+    "special", ["a/b", "grüße 🎉", "100%", "by-name", "a?b#c", " x ", "execute", "%2F", "a+b", "{name}", "{id}"]
+)
 def test_any_name_has_its_url(http: httpx.Client, special: str) -> None:
     function_id = put_ready(http, special, ECHO)
     assert http.get(by_name(special)).json()["name"] == special

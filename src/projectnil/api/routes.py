@@ -371,7 +371,9 @@ class Routes:
     """Finds a request's route. A path is fixed, or has `{id}` as its second part, or `by-name/{name}`."""
 
     def __init__(self, operations: Sequence[Operation], pages: Mapping[str, Handler]) -> None:
-        self._by_path: dict[str, dict[str, Route]] = defaultdict(dict)
+        # Two tables, since a path may look like a template: `/functions/{id}`, with braces.
+        self._fixed: dict[str, dict[str, Route]] = defaultdict(dict)
+        self._templates: dict[str, dict[str, Route]] = defaultdict(dict)
         for operation in operations:
             self._add(operation.method, operation.path, Route(operation.handler, operation))
         for path, handler in pages.items():
@@ -391,19 +393,20 @@ class Routes:
 
     def _of_path(self, scope: Scope) -> Mapping[str, Route]:
         path: str = scope["path"]
-        by_method = self._by_path.get(path)
+        by_method = self._fixed.get(path)
         if by_method is None:
             named = path.startswith(_BY_NAME)
             template, scope["path_params"] = _template_of_name(scope) if named else _template_of_id(path)
-            by_method = self._by_path.get(template)
+            by_method = self._templates.get(template)
         if by_method is None:
             raise PathNotFound
         return by_method
 
     def _add(self, method: str, path: str, route: Route) -> None:
-        self._by_path[path][method] = route
+        by_method = (self._templates if "{" in path else self._fixed)[path]
+        by_method[method] = route
         if method == "GET":
-            self._by_path[path]["HEAD"] = route
+            by_method["HEAD"] = route
 
 
 def check_query(scope: Scope, operation: Operation) -> None:
