@@ -1,5 +1,6 @@
 """The ASGI application."""
 
+import asyncio
 from collections.abc import Mapping
 
 import msgspec
@@ -14,7 +15,7 @@ from projectnil.api.docs_page import CONTENT_SECURITY_POLICY, docs_page, guide_p
 from projectnil.api.guides import GUIDES
 from projectnil.api.memory import FREE_BYTES, HOLDING
 from projectnil.api.openapi import openapi_document
-from projectnil.api.problems import REFUSED, error_response
+from projectnil.api.problems import REFUSED, PathNotFound, error_response
 from projectnil.api.request_id import HEADER, request_id_of
 from projectnil.api.routes import OPERATIONS, Handler, Route, Routes, check_query
 from projectnil.postgres.errors import DATABASE_ERRORS
@@ -28,7 +29,7 @@ class Application:
 
     def __init__(self, context: ApiContext) -> None:
         self._context = context
-        self._routes = Routes(OPERATIONS, _document_handlers())
+        self._routes = Routes(OPERATIONS, document_handlers())
         self._cross_origin = CrossOriginPolicy(context.settings.known_hosts, context.settings.allowed_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -76,7 +77,8 @@ def _work(route: Route) -> str:
     return f"{route.operation.method} {route.operation.path}" if route.operation is not None else ""
 
 
-def _document_handlers() -> dict[str, Handler]:
+def document_handlers() -> dict[str, Handler]:
+    """The pages beside the operations, by their paths."""
     document = openapi_document(OPERATIONS)
     as_json = msgspec.json.encode(document)
     as_page = docs_page(document)
@@ -89,7 +91,11 @@ def _document_handlers() -> dict[str, Handler]:
         return HTMLResponse(as_page, headers=policy)
 
     async def guide(request: Request) -> Response:
-        return HTMLResponse(guide_page(request.url.path.removeprefix("/docs/")), headers=policy)
+        try:
+            page = await asyncio.to_thread(guide_page, request.url.path.removeprefix("/docs/"))
+        except FileNotFoundError:
+            raise PathNotFound from None
+        return HTMLResponse(page, headers=policy)
 
     async def root(_: Request) -> Response:
         return RedirectResponse("/docs", status_code=307)

@@ -25,7 +25,7 @@ GUIDES: Mapping[str, str] = {
 
 @cache
 def guide_body(name: str) -> str:
-    """A guide as HTML. Made when it is first asked for."""
+    """A guide as HTML. Made when it is first asked for. Raises FileNotFoundError when the guides are not installed."""
     from markdown_it import MarkdownIt  # noqa: PLC0415 # only readers need it
 
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
