@@ -158,6 +158,14 @@ def test_executions_can_be_filtered_and_deleted(pnil: Pnil, tmp_path: Path) -> N
     assert [each["id"] for each in pnil.json("executions", "filtered")] == ids[1:]
 
 
+@pytest.mark.parametrize("limit", ["0", "-1", "1.5", "x", ""])
+@pytest.mark.parametrize("command", ["list", "executions"])
+def test_a_limit_below_one_is_a_usage_error(pnil: Pnil, command: str, limit: str) -> None:
+    done = pnil(command, f"--limit={limit}")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"argument --limit: must be a whole number of at least 1; it is {limit!r}" in done.stderr
+
+
 def test_a_limit_may_be_more_than_a_page(pnil: Pnil, platform: Platform, tmp_path: Path) -> None:
     function_id = pnil.deploy(tmp_path, "often", ECHO)
     with platform.client() as http:

@@ -27,7 +27,9 @@ def add_function(parser: ArgumentParser, **more: Any) -> None:
 def add_list_options(parser: ArgumentParser, statuses: Sequence[str], limit: int) -> None:
     """`--status`, `--limit` and `--wide`"""
     parser.add_argument("--status", type=str.upper, choices=statuses, metavar="STATUS", help=_one_of(statuses))
-    parser.add_argument("--limit", type=int, default=limit, help="maximum number of items (default: %(default)s)")
+    parser.add_argument(
+        "--limit", type=_at_least_one, default=limit, help="maximum number of items (default: %(default)s)"
+    )
     parser.add_argument("--wide", action="store_true", help="whole ids, and nothing cut to the terminal's width")
 
 
@@ -53,6 +55,16 @@ def function_names(parsed_args: Namespace, **_: object) -> list[str]:
 
 def _url_of_environment() -> str:
     return os.environ.get(URL_VARIABLE) or DEFAULT_URL
+
+
+def _at_least_one(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise ArgumentTypeError(f"must be a whole number of at least 1; it is {text[:100]!r}")
+    return number
 
 
 def _one_of(statuses: Sequence[str]) -> str:
