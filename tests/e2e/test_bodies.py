@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import ALLOWED_ORIGIN
 from tests.e2e.test_bad_input import assert_problem
-from tests.support.functions import ECHO
+from tests.support.functions import ECHO, ready
 from tests.support.platform import Platform
 from tests.support.raw_http import ask
 
@@ -69,6 +69,17 @@ def test_a_page_has_to_declare_json(platform: Platform, media_type: str | None) 
     assert answer.status == 415
 
 
+@pytest.mark.parametrize("length", ["", "Content-Length: 0\r\n"], ids=["none", "empty"])
+@pytest.mark.parametrize("origin", ["", f"Origin: {ALLOWED_ORIGIN}\r\n"], ids=["program", "page"])
+@pytest.mark.parametrize("declared", ["", "Content-Type: text/plain\r\n"], ids=["undeclared", "text"])
+def test_nothing_need_be_declared_without_a_body(
+    platform: Platform, http: httpx.Client, length: str, origin: str, declared: str
+) -> None:
+    path = f"/functions/{ready(http, ECHO, FUNCTION['name'])}/execute"
+    answer = ask(platform, f"POST {path} HTTP/1.1\r\nHost: localhost\r\n{length}{origin}{declared}\r\n".encode())
+    assert (answer.status, answer.json()["output"]) == (200, {})
+
+
 # Content-Encoding
 
 
@@ -79,6 +90,7 @@ def raw_deflate(body: bytes) -> bytes:
 
 CODINGS: list[tuple[str, Any]] = [
     ("gzip", gzip.compress),
+    ("gzip", lambda body: gzip.compress(body[:9]) + gzip.compress(b"") + gzip.compress(body[9:])),
     ("X-GZIP", gzip.compress),
     ("deflate", zlib.compress),
     ("deflate", raw_deflate),
@@ -108,7 +120,14 @@ def test_a_coding_that_is_not_supported_is_a_415_that_lists_those_that_are(http:
     assert response.headers["Accept-Encoding"] == "gzip, deflate"
 
 
-@pytest.mark.parametrize(("coding", "encode"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
+@pytest.mark.parametrize(
+    ("coding", "encode"),
+    [
+        ("gzip", gzip.compress),
+        ("gzip", lambda body: gzip.compress(body[: len(body) // 50]) * 50),
+        ("deflate", zlib.compress),
+    ],
+)
 def test_a_body_that_grows_beyond_its_limit_is_a_413(http: httpx.Client, coding: str, encode: Any) -> None:
     bomb = encode(b" " * 300_000_000)
     response = http.post("/functions", content=bomb, headers={"Content-Encoding": coding})
@@ -123,11 +142,14 @@ def test_a_body_that_grows_beyond_its_limit_is_a_413(http: httpx.Client, coding:
         ("gzip", gzip.compress(BODY)[:-1], "the body's gzip data is cut off"),
         ("deflate", zlib.compress(BODY)[:-6], "the body's deflate data is cut off"),
         ("gzip", gzip.compress(BODY) + b"x", "goes on after the end of its gzip data"),
-        ("gzip", gzip.compress(BODY) * 2, "goes on after the end of its gzip data"),
+        ("deflate", zlib.compress(BODY) * 2, "goes on after the end of its deflate data"),
+        ("gzip", gzip.compress(BODY) * 2, "not valid JSON: it is followed by more text"),
+        ("gzip", gzip.compress(BODY) + gzip.compress(b" ")[:-1], "the body's gzip data is cut off"),
+        ("gzip", gzip.compress(BODY) + gzip.compress(b"") * 100, "the body has more than 100 gzip members"),
         ("gzip", gzip.compress(BODY)[:-8] + bytes(8), "the body is not gzip"),
         ("gzip", b"", "not valid JSON: it is empty"),
     ],
-    ids=range(8),
+    ids=range(11),
 )
 def test_a_body_that_cannot_be_decoded_is_a_400(http: httpx.Client, coding: str, body: bytes, words: str) -> None:
     response = http.post("/functions", content=body, headers={"Content-Encoding": coding})

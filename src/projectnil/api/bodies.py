@@ -21,6 +21,9 @@ _CHARSET = re.compile(r";\s*charset\s*=\s*\"?([^\";\s]*)", re.IGNORECASE)
 _UNICODE = ("utf-8", "utf8", "us-ascii")
 _WINDOW_BITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 _RAW_DEFLATE = -15
+_GZIP_MAGIC = b"\x1f"  # its first byte: the second may be in the next chunk
+# Each costs a decoder, however small it is.
+_MOST_MEMBERS = 100
 
 
 async def read_body(request: Request, most_bytes: int) -> bytes | bytearray:
@@ -30,7 +33,7 @@ async def read_body(request: Request, most_bytes: int) -> bytes | bytearray:
     held in memory, Overloaded when all bodies together hold too much, InvalidInput for one that cannot be decoded.
     """
     headers: Mapping[bytes, bytes] = request.scope[HEADERS]
-    if headers.get(b"content-type") != b"application/json":
+    if headers.get(b"content-type") != b"application/json" and _has_body(headers):
         _check_media_type(headers)
     decoder = _decoder(headers[b"content-encoding"]) if b"content-encoding" in headers else None
     declared = headers.get(b"content-length", b"")
@@ -65,6 +68,11 @@ def _joined(body: bytes | bytearray, chunk: bytes) -> bytes | bytearray:
         body = bytearray(body)
     body += chunk
     return body
+
+
+def _has_body(headers: Mapping[bytes, bytes]) -> bool:
+    """See RFC 9112, section 6.3: a request that declares neither has none."""
+    return b"transfer-encoding" in headers or headers.get(b"content-length", b"").strip(b"0") != b""
 
 
 def _check_media_type(headers: Mapping[bytes, bytes]) -> None:
@@ -103,21 +111,34 @@ class _Inflater:
         self._coding = coding
         self._zlib = zlib.decompressobj(_WINDOW_BITS[coding])
         self._begun = False
+        self._members = 1
 
     def decode(self, chunk: bytes, most_bytes: int) -> bytes:
         """At most `most_bytes` and one more, which tells that there is too much."""
-        if not chunk:
-            return b""
-        if not self._begun and self._coding == "deflate" and not _has_zlib_header(chunk):
-            self._zlib = zlib.decompressobj(_RAW_DEFLATE)
-        self._begun = True
-        try:
-            decoded = self._zlib.decompress(chunk, most_bytes + 1)
-        except zlib.error as error:
-            raise InvalidInput(f"the body is not {self._coding}: {error}") from None
-        if self._zlib.unused_data:
+        parts: list[bytes] = []
+        room_bytes = most_bytes + 1
+        while chunk and room_bytes:
+            if self._zlib.eof:
+                self._begin_member(chunk)
+            elif not self._begun and self._coding == "deflate" and not _has_zlib_header(chunk):
+                self._zlib = zlib.decompressobj(_RAW_DEFLATE)
+            self._begun = True
+            try:
+                parts.append(self._zlib.decompress(chunk, room_bytes))
+            except zlib.error as error:
+                raise InvalidInput(f"the body is not {self._coding}: {error}") from None
+            room_bytes -= len(parts[-1])
+            chunk = self._zlib.unused_data
+        return b"".join(parts)
+
+    def _begin_member(self, rest: bytes) -> None:
+        """gzip data may be several members (RFC 1952, section 2.2), as `cat a.gz b.gz` makes it."""
+        if self._coding == "deflate" or not rest.startswith(_GZIP_MAGIC):
             raise InvalidInput(f"the body goes on after the end of its {self._coding} data")
-        return decoded
+        self._members += 1
+        if self._members > _MOST_MEMBERS:
+            raise InvalidInput(f"the body has more than {_MOST_MEMBERS} gzip members")
+        self._zlib = zlib.decompressobj(_WINDOW_BITS[self._coding])
 
     def check_complete(self) -> None:
         """Raises InvalidInput when the data stops before its end."""
