@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from decimal import Decimal
 from pathlib import Path
 
@@ -520,3 +521,20 @@ export function handle(input: string): string {
 async def test_a_serializer_of_a_derived_class_is_called_where_its_base_is_written(run: Run) -> None:
     base, middle = {"p": 1, "b": 2}, {"p": 1, "b": 2, "m": 3}
     assert await run(DERIVED, {}) == [[base, middle, "custom", "custom", [5]], [{"p": 1}, "custom"], "custom"]
+
+
+ENDLESS = """import { JSON } from "json-as";
+@json class Side { n: i32 = 1; }
+@json class Other { side!: Side; back!: Input; }
+@json class Input { side!: Side; next!: Other; }
+export function handle(input: string): string {
+  return JSON.stringify(JSON.parse<Input>(input));
+}
+"""
+
+
+async def test_a_class_that_holds_itself_without_end_has_no_default_value(run: Run) -> None:
+    message = await run(ENDLESS, {"x": 9})
+    assert isinstance(message, str)
+    assert re.match(r"(Input|Other) has no default value: it would hold another of itself without end", message)
+    assert "| null" in message

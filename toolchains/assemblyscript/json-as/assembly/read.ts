@@ -11,6 +11,9 @@ import {
 } from "./text";
 import { unsupported } from "./unsupported";
 
+/** Deeper than any defaults, unless a class holds itself. */
+const MOST_MADE = 100;
+
 /** Reads the whole text. into: the object to fill, or 0 for a new one. */
 export function parse<T>(data: string, into: usize): T {
   begin(data);
@@ -163,11 +166,21 @@ function begun<T>(): T {
   return object;
 }
 
+/** How many objects are being made for fields of each other, and the class of the one at the limit. */
+let made = 0;
+let deepest: u32 = 0;
+
 /** A new T whose fields have their defaults. As in json-as, the constructor is not called. */
 export function make<T>(): T {
+  if (++made == MOST_MADE) deepest = idof<T>();
+  else if (made > MOST_MADE && idof<T>() == deepest) {
+    const words = "has no default value: it would hold another of itself without end; give the field for it";
+    throw new Error(`${nameof<T>()} ${words} an initializer or "| null"`);
+  }
   const object = begun<T>();
   // @ts-ignore: made by the transform
   object.__JSON_COMPLETE();
+  made--;
   return object;
 }
 
