@@ -538,3 +538,16 @@ async def test_a_class_that_holds_itself_without_end_has_no_default_value(run: R
     assert isinstance(message, str)
     assert re.match(r"(Input|Other) has no default value: it would hold another of itself without end", message)
     assert "| null" in message
+
+
+@pytest.mark.parametrize("key", ["1.", "-", ".", "1e", "", "a", "1 "])
+async def test_a_key_that_is_not_a_number_is_refused_in_a_map_of_numbers(run: Run, key: str) -> None:
+    message = await read(run, f'{{"byNumber":{{"{key}":"x"}}}}')
+    assert isinstance(message, str)
+    assert message.startswith("$.byNumber")
+    assert message.endswith(f': the key "{key}" is not a number (i32)')
+
+
+async def test_a_number_that_is_the_key_of_two_members_is_refused(run: Run) -> None:
+    message = await read(run, '{"byNumber":{"1":"x","1.0":"y"}}')
+    assert message == '$.byNumber["1.0"]: the key 1 is in this object twice'

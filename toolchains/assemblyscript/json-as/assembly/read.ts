@@ -10,6 +10,7 @@ import {
   startsNumber, takeFalse, takeKey, takeNull, takeNumber, takeString, takeTrue, taken
 } from "./text";
 import { unsupported } from "./unsupported";
+import { stringify } from "./write";
 
 /** Deeper than any defaults, unless a class holds itself. */
 const MOST_MADE = 100;
@@ -268,7 +269,8 @@ function fillMap<K, V>(map: Map<K, V>): void {
   expect(BRACE, "an object (Map)");
   if (enter(BRACE_END)) do {
     takeKey();
-    const key = keyOf<K, V>(at);
+    const place = at, key = keyOf<K, V>(place);
+    if (!isString<K>() && map.has(key)) fail(place, `the key ${stringify<K>(key)} is in this object twice`);
     map.set(key, read<V>());
   } while (another(BRACE_END));
 }
@@ -291,7 +293,7 @@ function keyOf<K, V>(place: usize): K {
 
 function isNumber(key: string): bool {
   for (let i = 0; i < key.length; i++) if (!"0123456789+-.eE".includes(key.charAt(i))) return false;
-  return key.length > 0 && key.charCodeAt(key.length - 1) - 0x30 < 10;
+  return key.length > 0 && <u32>(key.charCodeAt(key.length - 1) - 0x30) < 10;
 }
 
 // ---- What json-as calls JSON.something ----------------------------------------------------------------------------
