@@ -194,3 +194,17 @@ async def test_a_job_that_was_popped_after_another_had_read_it_has_two_answers(p
     await send(pool, first)
     await apply(pool)
     assert await module_of(pool, function) != WASM + b"old"
+
+
+async def test_a_failure_that_was_sent_twice_does_not_fail_the_source_when_it_is_sent_again(pool: Pool) -> None:
+    function = await registration.register(pool, new("only"))
+    job = await read(pool)
+    failure = json.dumps({"functionId": function.id, "success": False, "error": "no room"})
+    await pool.execute("SELECT pgmq.send('compilation_results', $1::jsonb)", failure)
+    await remove(pool, job)
+    assert await apply(pool) == [FunctionStatus.FAILED]
+    await registration.update(pool, function.id, new("only"))
+    await pool.execute("SELECT pgmq.send('compilation_results', $1::jsonb)", failure)
+    assert await apply(pool) == [None]
+    await compile_all(pool)
+    assert await apply(pool) == [FunctionStatus.READY]

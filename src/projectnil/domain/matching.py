@@ -99,9 +99,9 @@ def match_result(
 
 def _match_without_reader(jobs: Sequence[PublishedJob], unanswered: Sequence[PublishedJob]) -> PublishedJob | NoMatch:
     """The job answered by a result that no known reader of an unsettled job can have sent."""
-    has_one_source = len({job.revision for job in jobs}) == 1
-    if has_one_source or not any(job.was_read for job in jobs):
-        # It came from outside the queue, and order is all there is; or it does not matter which job it answers.
-        return unanswered[0]
-    # Probably a settled job's result, sent twice. With every job removed it may be the last result there is.
-    return NoMatch.LATE if any(job.removed_at is None for job in unanswered) else NoMatch.UNCERTAIN
+    if not any(job.was_read for job in jobs):
+        return unanswered[0]  # it came from outside the queue, and order is all there is
+    if any(job.removed_at is None for job in unanswered):
+        return NoMatch.LATE  # probably a settled job's result, sent twice; the answer is still to come
+    # Its reader was taken for dead, and this may be the last result there is.
+    return unanswered[0] if len({job.revision for job in jobs}) == 1 else NoMatch.UNCERTAIN
