@@ -24,11 +24,11 @@ _AT_FIELD = re.compile(r"(?P<problem>.*) - at `\$\.?(?P<field>[^`]*)`$")
 _MISSING_FIELD = re.compile(r"Object missing required field `(?P<field>[^`]+)`$")
 _SHORT_ID = re.compile(r"[0-9a-fA-F]{8}")
 _NOTHING = msgspec.Raw()
-# Reading more than this is done beside the event loop, which others wait for.
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _FIELDS_SHOWN = 5
 _Time = Annotated[datetime, msgspec.Meta(tz=True)]
-_LARGE_BYTES = 64 * 1024
+# Reading more than this is done beside the event loop, which others wait for: it may take a microsecond a byte.
+_LARGE_BYTES = 16 * 1024
 # How far to look for what is wrong with a text, in tokens of a microsecond each.
 _TOKENS_OF_SMALL, _TOKENS_OF_LARGE = 5_000, 100_000
 
