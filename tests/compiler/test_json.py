@@ -551,3 +551,37 @@ async def test_a_key_that_is_not_a_number_is_refused_in_a_map_of_numbers(run: Ru
 async def test_a_number_that_is_the_key_of_two_members_is_refused(run: Run) -> None:
     message = await read(run, '{"byNumber":{"1":"x","1.0":"y"}}')
     assert message == '$.byNumber["1.0"]: the key 1 is in this object twice'
+
+
+NAMESPACES = """import {{ JSON }} from "json-as";
+@json class Point {{ top: i32 = 0; }}
+namespace A {{
+  @json export class Point {{ a: i32 = 1; }}
+  @json export class Far extends Point {{ far: i32 = 2; }}
+  export namespace Inner {{ @json export class Near extends Point {{ near: i32 = 3; }} }}
+}}
+namespace B {{
+  @json export class Point {{ b: i32 = 4; }}
+  @json export class Own extends Point {{ own: i32 = 5; }}
+  @json export class Other extends A.Point {{ other: i32 = 6; }}
+}}
+@json class Input extends Point {{
+  a: A.Point = new A.Point(); b: B.Point = new B.Point(); far: A.Far = new A.Far(); own: B.Own = new B.Own();
+  near: A.Inner.Near = new A.Inner.Near(); other: B.Other = new B.Other();
+}}
+export function handle(input: string): string {{
+  return {}.stringify({}.parse<Input>(input));
+}}
+"""
+
+
+async def test_classes_of_one_name_in_two_namespaces_are_told_apart(run: Run) -> None:
+    assert await run(NAMESPACES.format("JSON", "JSON"), {"b": {"b": 9}, "near": {"a": 7}}) == {
+        "top": 0, "a": {"a": 1}, "b": {"b": 9}, "far": {"a": 1, "far": 2}, "own": {"b": 4, "own": 5},
+        "near": {"a": 7, "near": 3}, "other": {"a": 1, "other": 6},
+    }  # fmt: skip
+
+
+async def test_the_library_may_be_imported_as_a_namespace(run: Run) -> None:
+    source = KEYS.format("n: i32 = 1;").replace("{ JSON }", "* as J").replace("JSON.", "J.JSON.")
+    assert await run(source, {"n": 2}) == {"taken": 0, "n": 2}

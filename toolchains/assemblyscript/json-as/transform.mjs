@@ -40,10 +40,11 @@ export default class JsonTransform {
 // ---- What is in a source ------------------------------------------------------------------------------------------
 
 const importsLibrary = (statement) =>
-  statement.kind === NodeKind.Import && statement.path.value.split("/")[0] === LIBRARY && statement.declarations?.length;
+  statement.kind === NodeKind.Import && statement.path.value.split("/")[0] === LIBRARY &&
+  (statement.declarations?.length || statement.namespaceName);
 
 function complete(source, parser) {
-  const classes = new Map(classesOf(source.statements).map((declaration) => [declaration.name.text, declaration]));
+  const classes = withBases(source.statements);
   for (const declaration of marked(classes)) {
     checkKeys(declaration, classes, parser);
     addMethods(declaration, classes);
@@ -61,18 +62,34 @@ function complete(source, parser) {
 const isHandle = (node) =>
   node.kind === NodeKind.FunctionDeclaration && node.name.text === "handle" && node.is(CommonFlags.Export);
 
-function classesOf(statements) {
+/** Each class, with the one it derives from if the source has it. */
+function withBases(statements) {
+  const found = classesOf(statements, "");
+  const byName = new Map(found.map(({ declaration, scope }) => [scope + declaration.name.text, declaration]));
+  return new Map(found.map(({ declaration, scope }) => [declaration, resolved(declaration.extendsType, scope, byName)]));
+}
+
+/** scope: the names of the namespaces around it, as `Outer.Inner.` */
+function classesOf(statements, scope) {
   return statements.flatMap((node) => {
-    if (node.kind === NodeKind.NamespaceDeclaration) return classesOf(node.members);
-    return node.kind === NodeKind.ClassDeclaration ? [node] : [];
+    if (node.kind === NodeKind.NamespaceDeclaration) return classesOf(node.members, `${scope}${node.name.text}.`);
+    return node.kind === NodeKind.ClassDeclaration ? [{ declaration: node, scope }] : [];
   });
+}
+
+/** The class of that name, sought in the scope and those around it. */
+function resolved(type, scope, byName) {
+  if (!type) return null;
+  const found = byName.get(scope + typeNameText(type.name));
+  if (found || !scope) return found ?? null;
+  return resolved(type, scope.replace(/[^.]+\.$/, ""), byName);
 }
 
 /** The classes with @json, the ones they derive from, and those derived from them. */
 function marked(classes) {
   const all = new Set();
   const isMarked = (declaration) => decorator(declaration, ...MARKS) || all.has(declaration);
-  for (const declaration of classes.values()) {
+  for (const declaration of classes.keys()) {
     const line = lineOf(declaration, classes);
     const top = line.findLastIndex(isMarked);
     if (top >= 0) for (const one of decorator(declaration, ...MARKS) ? line : line.slice(0, top + 1)) all.add(one);
@@ -87,11 +104,7 @@ function lineOf(declaration, classes) {
   return line;
 }
 
-function baseOf(declaration, classes) {
-  return declaration.extendsType && classes.get(lastName(declaration.extendsType.name));
-}
-
-const lastName = (typeName) => (typeName.next ? lastName(typeName.next) : typeName.identifier.text);
+const baseOf = (declaration, classes) => classes.get(declaration);
 
 const decorator = (node, ...names) => node.decorators?.find((one) => names.includes(one.name.text));
 
@@ -224,7 +237,7 @@ function custom(declaration) {
 /** Whether a class has no base and no serializer, but one of those derived from it has: theirs is called then by way of it. */
 function needsSerializer(declaration, classes) {
   if (baseOf(declaration, classes) || hasSerializer(declaration)) return false;
-  return [...classes.values()].some((one) => hasSerializer(one) && lineOf(one, classes).includes(declaration));
+  return [...classes.keys()].some((one) => hasSerializer(one) && lineOf(one, classes).includes(declaration));
 }
 
 const hasSerializer = (declaration) => declaration.members.some((member) => decorator(member, "serializer"));
