@@ -4,6 +4,8 @@ import base64
 import json
 from typing import Any
 
+import pytest
+
 from projectnil.domain.functions import Function, FunctionStatus, NewFunction
 from projectnil.domain.languages import Language
 from projectnil.flows import catalog, registration, results
@@ -196,15 +198,18 @@ async def test_a_job_that_was_popped_after_another_had_read_it_has_two_answers(p
     assert await module_of(pool, function) != WASM + b"old"
 
 
-async def test_a_failure_that_was_sent_twice_does_not_fail_the_source_when_it_is_sent_again(pool: Pool) -> None:
+@pytest.mark.parametrize("headers", [None, '{"revision": 1}'])
+async def test_a_failure_that_was_sent_twice_does_not_fail_the_source_when_it_is_sent_again(
+    pool: Pool, headers: str | None
+) -> None:
     function = await registration.register(pool, new("only"))
     job = await read(pool)
     failure = json.dumps({"functionId": function.id, "success": False, "error": "no room"})
-    await pool.execute("SELECT pgmq.send('compilation_results', $1::jsonb)", failure)
+    await pool.execute("SELECT pgmq.send('compilation_results', $1::jsonb, $2::jsonb)", failure, headers)
     await remove(pool, job)
     assert await apply(pool) == [FunctionStatus.FAILED]
     await registration.update(pool, function.id, new("only"))
-    await pool.execute("SELECT pgmq.send('compilation_results', $1::jsonb)", failure)
+    await pool.execute("SELECT pgmq.send('compilation_results', $1::jsonb, $2::jsonb)", failure, headers)
     assert await apply(pool) == [None]
     await compile_all(pool)
     assert await apply(pool) == [FunctionStatus.READY]

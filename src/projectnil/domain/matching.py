@@ -105,3 +105,12 @@ def _match_without_reader(jobs: Sequence[PublishedJob], unanswered: Sequence[Pub
         return NoMatch.LATE  # probably a settled job's result, sent twice; the answer is still to come
     # Its reader was taken for dead, and this may be the last result there is.
     return unanswered[0] if len({job.revision for job in jobs}) == 1 else NoMatch.UNCERTAIN
+
+
+def is_of_an_earlier_try(jobs: Sequence[PublishedJob], sent_at: datetime) -> bool:
+    """Whether a result of the jobs' one revision is a settled job's, and the answer to another will come."""
+    unanswered = [job for job in jobs if job.answered_at is None]
+    if not any(job.was_read and job.answered_at is not None for job in jobs):
+        return False
+    is_awaited = any(job.removed_at is None for job in unanswered)
+    return is_awaited and not any(job.may_have_sent(sent_at) for job in unanswered)

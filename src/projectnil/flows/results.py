@@ -18,7 +18,7 @@ from projectnil.domain.compilation import (
 from projectnil.domain.errors import InvalidInput
 from projectnil.domain.functions import Function, FunctionStatus
 from projectnil.domain.ids import FunctionId
-from projectnil.domain.matching import NoMatch, PublishedJob, match_result
+from projectnil.domain.matching import NoMatch, PublishedJob, is_of_an_earlier_try, match_result
 from projectnil.domain.text import storable
 from projectnil.flows import jobs
 from projectnil.postgres import compilations, functions, queues
@@ -156,6 +156,8 @@ async def _settle(conn: Connection, answer: _Answer) -> _Outcome:
     if function is None:
         return _Outcome(reason="there is no such function")
     if answer.revision is not None:
+        if await _is_of_an_earlier_try(conn, answer):
+            return _Outcome(revision=answer.revision)
         await compilations.settle_revision(conn, function.id, answer.revision, answer.message.sent_at)
         return await _mark(conn, answer, answer.revision)
     match await _match(conn, answer):
@@ -170,6 +172,14 @@ async def _settle(conn: Connection, answer: _Answer) -> _Outcome:
             return await _queue_again(conn, answer, function)
         case NoMatch.LATE:
             return _Outcome()
+
+
+async def _is_of_an_earlier_try(conn: Connection, answer: _Answer) -> bool:
+    """Whether it is a failure that was sent before a compiler read the job of the same source, sent again."""
+    if isinstance(answer.verdict, bytes):
+        return False
+    published = await compilations.list_of_function(conn, answer.function_id)
+    return is_of_an_earlier_try([job for job in published if job.revision == answer.revision], answer.message.sent_at)
 
 
 async def _match(conn: Connection, answer: _Answer) -> PublishedJob | NoMatch:
