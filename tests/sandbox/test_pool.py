@@ -479,6 +479,27 @@ async def test_a_process_killed_while_idle_is_replaced(make_pool: MakePool) -> N
     assert await execute(pool, ECHO) == Completed(b"{}", logs="")
 
 
+async def test_who_waits_for_a_process_is_not_kept_by_starts_that_fail_again_and_again(
+    make_pool: MakePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(_server: ForkServer, _theirs: socket.socket) -> ProcessHandle:
+        raise PlatformUnavailable("no more processes")
+
+    pool = await make_pool(seconds(120.0), processes=2, max_processes=2)
+    spinner = await ready_module(pool, SPINNER)
+    monkeypatch.setattr(pool_module, "START_TIMEOUT_S", 3600.0)
+    monkeypatch.setattr(ForkServer, "fork", refuse)
+    os.kill(next(iter(pool.process_ids())), signal.SIGKILL)
+    await until("a start failed", lambda: pool.status().problem is not None)
+    spinning = asyncio.create_task(pool.run(spinner, b"{}"))
+    await until_busy(pool, 1)
+    async with asyncio.timeout(60):
+        with pytest.raises(Overloaded):
+            await pool.run(spinner, b"{}")
+    assert not spinning.done()
+    spinning.cancel()
+
+
 async def test_a_process_that_does_not_answer_is_killed_and_no_guest_is_blamed(make_pool: MakePool) -> None:
     pool = await make_pool()
     module = await ready_module(pool, ECHO)

@@ -56,13 +56,7 @@ class SandboxPool:
     the processes die with the thread that started them."""
 
     def __init__(
-        self,
-        limits: Limits,
-        module_cache_dir: Path,
-        *,
-        processes: int,
-        max_processes: int,
-        idle_s: float,
+        self, limits: Limits, module_cache_dir: Path, *, processes: int, max_processes: int, idle_s: float
     ) -> None:
         """processes: kept at all times. max_processes: at most. idle_s: how long a spare one may idle."""
         self._limits = limits
@@ -80,7 +74,8 @@ class SandboxPool:
         self._most_of_one = max_processes - 1 if max_processes >= _ENOUGH_TO_KEEP_ONE else max_processes
         self._admission = Admission(self._queued, self._free, self._overloaded, self._most_of_one)
         self._slots: Line[SandboxProcess] = Line(self._admission.inside)  # executions waiting for a process
-        self._starting = 0
+        self._starting = 0  # with those that are to start after a pause
+        self._coming = 0  # those that have begun to start
         self._failed_starts = 0
         self._problem: str | None = None
         self._is_stopping = False
@@ -270,11 +265,11 @@ class SandboxPool:
             timer.cancel()
 
     def _look_after(self, waiter: Place[SandboxProcess]) -> None:
-        """It has waited its time: it is told so, unless a process is on its way."""
+        """It has waited its time: it is told so, unless a process is on its way, and the last one came up."""
         if waiter.future.done():
             return
         now = self._loop.time()
-        if self._starting and now < waiter.since + START_TIMEOUT_S:
+        if self._coming and not self._failed_starts and now < waiter.since + START_TIMEOUT_S:
             self._loop.call_at(now + LONG_WAIT_S, self._look_after, waiter)
         else:
             give_up(waiter.future, self._overloaded())
@@ -370,7 +365,7 @@ class SandboxPool:
             self._start_in_background()
 
     def _under_way(self) -> set[tuple[SandboxProcess, int]]:
-        """Which process is at its how-manieth guest."""
+        """The sequence number of the guest under way in each process."""
         return {(process, process.answered) for process in self._all if process.assigned}
 
     def _shrink(self) -> None:
@@ -406,14 +401,18 @@ class SandboxPool:
         task.add_done_callback(self._tasks.discard)
 
     async def _start_process(self) -> None:
-        process = await SandboxProcess.start(
-            self._fork_server,
-            Role.EXECUTOR,
-            self._limits,
-            self._module_cache_dir,
-            self._forget,
-            self._keep_some_brisk,
-        )
+        self._coming += 1
+        try:
+            process = await SandboxProcess.start(
+                self._fork_server,
+                Role.EXECUTOR,
+                self._limits,
+                self._module_cache_dir,
+                self._forget,
+                self._keep_some_brisk,
+            )
+        finally:
+            self._coming -= 1
         if process.is_lost:
             raise PlatformUnavailable("a sandbox process ended as soon as it was ready")
         if process.unhardened:
