@@ -21,7 +21,7 @@ from projectnil.domain.limits import MIB, Limits
 from projectnil.processes import LONG_SLICES_NS
 from projectnil.sandbox import admission
 from projectnil.sandbox import pool as pool_module
-from projectnil.sandbox.child import NotBegun, ProcessLost, SandboxProcess
+from projectnil.sandbox.child import NotBegun, ProcessLost, ProcessOverdue, SandboxProcess
 from projectnil.sandbox.code_cache import ModuleFile
 from projectnil.sandbox.forking import ForkServer, ProcessHandle
 from projectnil.sandbox.pool import DEPTH, KILL_GRACE_S, SandboxPool
@@ -498,6 +498,29 @@ async def test_who_waits_for_a_process_is_not_kept_by_starts_that_fail_again_and
             await pool.run(spinner, b"{}")
     assert not spinning.done()
     spinning.cancel()
+
+
+async def test_a_process_that_stops_after_a_slow_guest_was_not_slow_at_the_next_one(
+    tmp_path: Path, fork_server: ForkServer
+) -> None:
+    slow = await translated(tmp_path / "modules", fork_server, wat(ROOMY_ECHO.replace("TURNS", "10000000")), ROOMY)
+    quick = await translated(tmp_path / "modules", fork_server, QUICK_ECHO, ROOMY)
+    seen: list[SandboxProcess] = []
+    async with asyncio.timeout(60):
+        while True:  # on a busy machine a guest may take so long that its process leaves
+            process = await SandboxProcess.start(
+                fork_server, Role.EXECUTOR, ROOMY, str(tmp_path / "modules"), lambda _: None, seen.append
+            )
+            await process.ask(Run(slow.code_path, slow.wasm_path, b"[1]"), 30.0)
+            if process in seen and not process.is_lost:
+                break
+            process.kill()
+            await process.ended()
+    os.kill(process.pid, signal.SIGSTOP)
+    with pytest.raises(ProcessOverdue):
+        await process.ask(Run(quick.code_path, quick.wasm_path, b"[2]"), 0.5)
+    await process.ended()
+    assert not process.is_slow
 
 
 async def test_a_process_that_does_not_answer_is_killed_and_no_guest_is_blamed(make_pool: MakePool) -> None:
