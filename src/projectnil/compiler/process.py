@@ -21,6 +21,7 @@ LINE_BYTES = 4 * 1024 * 1024
 STDERR_BYTES = 16 * 1024
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_LAUNCHER = (sys.executable, "-I", "-m", "projectnil.confinement.launcher")
 
 
 class ProcessDied(Exception):
@@ -61,8 +62,7 @@ class WorkerProcess:
 
         profile: how it is confined; None for a program that meets no stranger's code.
         """
-        launcher = ["-I", "-m", "projectnil.confinement.launcher"]
-        confined = [] if profile is None else [sys.executable, *launcher, encode(profile), str(os.getpid())]
+        confined = [] if profile is None else [*_LAUNCHER, encode(profile), str(os.getpid())]
         try:
             child = await asyncio.create_subprocess_exec(
                 *confined,
