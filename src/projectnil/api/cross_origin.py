@@ -70,11 +70,7 @@ class CrossOriginPolicy:
             return given
         own = parse_origin(f"{scope['scheme']}://{headers.get(b'host', b'').decode('latin-1')}")
         if origin is None or origin != own:
-            raise Refused(
-                ORIGIN_NOT_ALLOWED,
-                f"pages of {_shown(headers[b'origin'])} may not use this platform; "
-                "PROJECTNIL_ALLOWED_ORIGINS lists the origins that may",
-            )
+            raise _not_allowed(f"pages of {_shown(headers[b'origin'])}")
         return None
 
     def add_headers(self, response: Response, origin: str | None) -> None:
@@ -112,11 +108,12 @@ def _check_once(scope: Scope) -> None:
 def _check_navigation(scope: Scope, headers: Headers) -> None:
     is_top_level = headers.get(b"sec-fetch-mode") == b"navigate" and headers.get(b"sec-fetch-dest") == b"document"
     if not (is_top_level and scope["method"] in ("GET", "HEAD") and scope["path"] in _PUBLIC_PAGES):
-        raise Refused(
-            ORIGIN_NOT_ALLOWED,
-            f"pages of another site (Sec-Fetch-Site: {_shown(headers[b'sec-fetch-site'])}) may not use this platform; "
-            "PROJECTNIL_ALLOWED_ORIGINS lists the origins that may",
-        )
+        raise _not_allowed(f"pages of another site (Sec-Fetch-Site: {_shown(headers[b'sec-fetch-site'])})")
+
+
+def _not_allowed(pages: str) -> Refused:
+    detail = f"{pages} may not use this platform; PROJECTNIL_ALLOWED_ORIGINS lists the origins that may"
+    return Refused(ORIGIN_NOT_ALLOWED, detail)
 
 
 def _shown(value: bytes) -> str:
