@@ -58,7 +58,7 @@ class Client:
         if _is_id(execution_id):
             return execution_id
         if not _is_short_id(execution_id):
-            raise CommandFailed(f"{execution_id!r} is no id; 'pnil executions' shows them, whole with --wide")
+            raise CommandFailed(f"{execution_id!r} is not an id; 'pnil executions' shows them, whole with --wide")
         found = self._find_short("/executions", execution_id)
         if found is None:
             raise CommandFailed(f"there is no execution whose id ends in {execution_id}")

@@ -1,7 +1,6 @@
 """The commands about executions."""
 
 from argparse import ArgumentParser, Namespace
-from pathlib import Path
 from typing import Any
 
 from projectnil.cli import output, streams
@@ -126,21 +125,12 @@ def _read_given(given: str) -> str:
     if given == "-":
         what, text = "standard input", streams.read_input()
     elif given.startswith("@"):
-        what, text = given[1:], _read_file(given[1:])
+        what, text = given[1:], streams.read_file(given[1:])
     else:
         what, text = "the input", given
     if not text.strip():
         raise CommandFailed(f"{what} is empty: an input is a JSON object, and {{}} when it is left out")
     return text.strip()
-
-
-def _read_file(path: str) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8")
-    except OSError as error:
-        raise CommandFailed(f"cannot read {path}: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise CommandFailed(f"{path} is not UTF-8: {error.reason} at byte {error.start}") from None
 
 
 def _row(execution: Json, wide: bool) -> list[str]:

@@ -42,7 +42,7 @@ def deploy_arguments(parser: ArgumentParser) -> None:
 def deploy(options: Namespace) -> int:
     name = options.name or _name_of(options.file)
     language = options.language or _language_of(options.file)
-    source = _read_source(options.file)
+    source = streams.read_input() if options.file == "-" else streams.read_file(options.file)
     with client_of(options) as client, output.progress("compiling"):
         function = client.deploy(name, options.description, language, source)
         if not options.no_wait:
@@ -138,15 +138,6 @@ def short(identifier: str) -> str:
 
 def _told(client: Client, function_id: str) -> str:
     return f"{visible_line(client.show(function_id)['name'])} ({short(function_id)})"
-
-
-def _read_source(file: str) -> str:
-    try:
-        return streams.read_input() if file == "-" else Path(file).read_text(encoding="utf-8")
-    except OSError as error:
-        raise CommandFailed(f"cannot read {file}: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise CommandFailed(f"{file} is not UTF-8: {error.reason} at byte {error.start}") from None
 
 
 def _name_of(file: str) -> str:

@@ -3,6 +3,7 @@
 import os
 import sys
 from io import TextIOWrapper
+from pathlib import Path
 
 from projectnil.cli.failures import CommandFailed
 from projectnil.domain.text import visible
@@ -35,4 +36,18 @@ def read_input() -> str:
     try:
         return sys.stdin.buffer.read().decode()
     except UnicodeDecodeError as error:
-        raise CommandFailed(f"standard input is not UTF-8: {error.reason} at byte {error.start}") from None
+        raise _not_utf8("standard input", error) from None
+
+
+def read_file(path: str) -> str:
+    """All of a file. Raises CommandFailed when it cannot be read or is not UTF-8."""
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise CommandFailed(f"cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise _not_utf8(path, error) from None
+
+
+def _not_utf8(what: str, error: UnicodeDecodeError) -> CommandFailed:
+    return CommandFailed(f"{what} is not UTF-8: {error.reason} at byte {error.start}")
