@@ -585,3 +585,19 @@ async def test_classes_of_one_name_in_two_namespaces_are_told_apart(run: Run) ->
 async def test_the_library_may_be_imported_as_a_namespace(run: Run) -> None:
     source = KEYS.format("n: i32 = 1;").replace("{ JSON }", "* as J").replace("JSON.", "J.JSON.")
     assert await run(source, {"n": 2}) == {"taken": 0, "n": 2}
+
+
+SIZES = """import { JSON as Json } from "json-as";
+@json class Input { size: usize = 0; }
+function written<T>(value: T): string { return Json.stringify(value); }
+export function handle(input: string): string {
+  const size = Json.parse<Input>(input).size, none: Input | null = null;
+  return `[${Json.stringify<usize>(0)},${Json.stringify(size)},${Json.Value.from<usize>(0)},` +
+    `${Json.Value.from(size)},${Json.Value.from(new Json.Box<usize>(0))},${Json.stringify(null)},` +
+    `${Json.Value.from(null)},${written(none)},${Json.stringify<Input | null>(null)}]`;
+}
+"""
+
+
+async def test_a_size_of_zero_is_a_number_and_null_is_null(run: Run) -> None:
+    assert await run(SIZES, {}) == [0, 0, 0, 0, 0, None, None, None, None]

@@ -14,6 +14,7 @@ import {
 
 const LIBRARY = "json-as";
 const NAMESPACE = "__JSON"; // JSON, under a name that no source uses
+const EXPORT = "JSON"; // what the library exports
 const MARKS = ["json", "serializable"];
 const UNSUPPORTED = "~lib/json-as/assembly/unsupported/unsupported";
 
@@ -55,6 +56,7 @@ function complete(source, parser) {
     const [call] = parsed(`${NAMESPACE}.__input(${input.name.text});`, handle.name.range);
     handle.body.statements.unshift(call);
   }
+  typeNulls(source, nullTakers(source));
   const path = source.statements.find(importsLibrary).path.value;
   source.statements.unshift(...parsedFile(`import { JSON as ${NAMESPACE} } from "${path}";`, source.range));
 }
@@ -107,6 +109,32 @@ function lineOf(declaration, classes) {
 const baseOf = (declaration, classes) => classes.get(declaration);
 
 const decorator = (node, ...names) => node.decorators?.find((one) => names.includes(one.name.text));
+
+// ---- null by itself -------------------------------------------------------------------------------------------------
+
+/** Functions of the library that may be called with `null` and no type, as the source names them. */
+function nullTakers(source) {
+  const imports = source.statements.filter(importsLibrary);
+  const named = imports.flatMap(({ declarations }) => declarations ?? []).filter((one) => one.foreignName.text === EXPORT);
+  const spaces = imports.flatMap(({ namespaceName }) => (namespaceName ? [`${namespaceName.text}.${EXPORT}`] : []));
+  const names = [...named.map((one) => one.name.text), ...spaces];
+  return new Set(names.flatMap((name) => [`${name}.stringify`, `${name}.Value.from`]));
+}
+
+/** asc takes `null` by itself for a usize, in which it would be 0. */
+function typeNulls(node, takers) {
+  if (node.kind === NodeKind.Call && node.args[0]?.kind === NodeKind.Null && !node.typeArguments) {
+    if (takers.has(node.expression.range.toString())) node.typeArguments = nullType(node.range);
+  }
+  for (const child of Object.values(node)) {
+    for (const one of Array.isArray(child) ? child : [child]) if (one instanceof Node) typeNulls(one, takers);
+  }
+}
+
+function nullType(range) {
+  const [statement] = parsed("made<string | null>();", range);
+  return statement.expression.typeArguments;
+}
 
 // ---- The methods of a class ---------------------------------------------------------------------------------------
 

@@ -45,9 +45,8 @@ export namespace JSON {
     return parseText<T>(data, isReference<T>() ? changetype<usize>(out) : 0);
   }
 
-  /** The JSON text of a value. `null` by itself, which asc takes for a usize, is null. */
+  /** The JSON text of a value. */
   export function stringify<T>(data: T, _out: string | null = null): string {
-    if (isInteger<T>() && nameof<T>() == "usize" && !data) return "null";
     return stringifyValue<T>(data);
   }
 
@@ -185,8 +184,14 @@ export namespace JSON {
     static from<T>(value: T): JSON.Value {
       if (isManaged<T>() && !isNullable<T>()) if (value instanceof JSON.Value) return changetype<JSON.Value>(value);
       const made = new JSON.Value();
-      made.set<T>(value);
+      made.setTyped<T>(value);
       return made;
+    }
+
+    /** As `from`, for functions that may be called with `null` by itself: see `set`. */
+    static __from<T>(value: T): JSON.Value {
+      if (isInteger<T>() && nameof<T>() == "usize" && !value) return JSON.Value.empty();
+      return JSON.Value.from<T>(value);
     }
 
     setNull(): void {
@@ -199,13 +204,17 @@ export namespace JSON {
       this.bits = reinterpret<u64>(value);
     }
 
-    /** A nullable reference that is null, and `null` by itself, which asc takes for a usize, are null. */
+    /** asc takes `null` by itself for a usize, so that a usize of 0 is null here. JSON.Value.from tells them apart. */
     set<T>(value: T): void {
+      if (isInteger<T>() && nameof<T>() == "usize" && !value) this.setNull();
+      else this.setTyped<T>(value);
+    }
+
+    /** A reference that is null is null. */
+    private setTyped<T>(value: T): void {
       if (isBoolean<T>()) this.keepNumber(Types.Bool, u64(value));
-      else if (isInteger<T>()) {
-        if (nameof<T>() == "usize" && !value) this.setNull();
-        else this.keepNumber(integerType<T>(), <u64>value);
-      } else if (isFloat<T>()) {
+      else if (isInteger<T>()) this.keepNumber(integerType<T>(), <u64>value);
+      else if (isFloat<T>()) {
         if (sizeof<T>() == 4) this.keepNumber(Types.F32, reinterpret<u64>(<f64>value));
         else this.keepNumber(Types.F64, reinterpret<u64>(<f64>value));
       } else if (isManaged<T>()) {
@@ -218,7 +227,7 @@ export namespace JSON {
       const held = changetype<usize>(value);
       if (isString<T>()) this.keep(Types.String, held);
       else if (value instanceof JSON.Value) this.copy(changetype<JSON.Value>(value));
-      else if (value instanceof JSON.Box) this.set(value.value);
+      else if (value instanceof JSON.Box) this.setTyped(value.value);
       else if (value instanceof JSON.Raw) this.keep(Types.Raw, held);
       else if (value instanceof JSON.Obj) this.keep(Types.Object, held);
       else if (value instanceof JSON.Arr) this.keep(Types.Array, held);
@@ -369,7 +378,7 @@ export namespace JSON {
       return this._members.size;
     }
     set<T>(key: string, value: T): void {
-      this._members.set(key, JSON.Value.from<T>(value));
+      this._members.set(key, JSON.Value.__from<T>(value));
     }
     get(key: string): JSON.Value | null {
       return this._members.has(key) ? this._members.get(key) : null;
@@ -422,10 +431,10 @@ export namespace JSON {
     }
     set<T>(index: i32, value: T): void {
       if (<u32>index >= <u32>this._items.length) throw new RangeError(E_INDEXOUTOFRANGE);
-      this._items[index] = JSON.Value.from<T>(value);
+      this._items[index] = JSON.Value.__from<T>(value);
     }
     push<T>(value: T): void {
-      this._items.push(JSON.Value.from<T>(value));
+      this._items.push(JSON.Value.__from<T>(value));
     }
     pop(): JSON.Value {
       return this._items.pop();
@@ -434,7 +443,7 @@ export namespace JSON {
       return this._items.shift();
     }
     unshift<T>(value: T): i32 {
-      return this._items.unshift(JSON.Value.from<T>(value));
+      return this._items.unshift(JSON.Value.__from<T>(value));
     }
     clear(): void {
       this._items.length = 0;
@@ -444,7 +453,7 @@ export namespace JSON {
       return this;
     }
     fill<T>(value: T, start: i32 = 0, end: i32 = i32.MAX_VALUE): JSON.Arr {
-      this._items.fill(JSON.Value.from<T>(value), start, end);
+      this._items.fill(JSON.Value.__from<T>(value), start, end);
       return this;
     }
     copyWithin(target: i32, start: i32, end: i32 = i32.MAX_VALUE): JSON.Arr {
