@@ -37,8 +37,8 @@ SELECT coalesce((SELECT extract(epoch FROM clock_timestamp() - min(vt)) FROM pgm
        EXISTS (SELECT FROM pgmq.q_compilation_jobs WHERE vt > clock_timestamp() AND read_ct > 0) AS has_job_in_hand,
        coalesce((SELECT NOT taken_by_platform FROM compilations WHERE removed_at IS NOT NULL
                  ORDER BY removed_at DESC LIMIT 1), false) AS is_foreign,
-       (SELECT count(*) FROM pgmq.q_compilation_jobs WHERE headers ? 'postponements') AS postponed,
-       (SELECT headers ->> 'postponedBecause' FROM pgmq.q_compilation_jobs WHERE headers ? 'postponements'
+       (SELECT count(*) FROM pgmq.q_compilation_jobs WHERE headers @@ 'exists($.postponements)') AS postponed,
+       (SELECT headers ->> 'postponedBecause' FROM pgmq.q_compilation_jobs WHERE headers @@ 'exists($.postponements)'
         ORDER BY msg_id DESC LIMIT 1) AS postponed_because
 """
 # Longer than a compiler needs between two jobs, and than one may hold a job without a sign of life.

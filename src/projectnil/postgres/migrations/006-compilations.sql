@@ -141,5 +141,5 @@ CREATE INDEX compilations_by_removal ON compilations (removed_at);
 --rollback DROP INDEX compilations_by_removal; DROP INDEX compilations_by_reading;
 
 --changeset projectnil:006-postponed-jobs
-CREATE INDEX postponed_compilation_jobs ON pgmq.q_compilation_jobs (msg_id) WHERE headers ? 'postponements';
+CREATE INDEX postponed_compilation_jobs ON pgmq.q_compilation_jobs (msg_id) WHERE headers @@ 'exists($.postponements)';
 --rollback DROP INDEX pgmq.postponed_compilation_jobs;
