@@ -21,7 +21,11 @@ def test_a_benchmark_runs_and_writes_what_it_found(section: str, tmp_path: Path)
     results = json.loads(as_json.read_text())
     assert [section["name"] for section in results["sections"]] == [section]
     rows = [row for section in results["sections"] for row in section["rows"]]
-    assert all(figure > 0 for row in rows for figure in [*row["ours"], *row["theirs"]])
+    for row in rows:
+        least = (
+            0 if row["what"].startswith("CPU of") else 1e-9
+        )  # CPU time is told in steps of 10 ms, and this run is short
+        assert all(figure >= least for figure in [*row["ours"], *row["theirs"]]), row
     assert all(len(row["theirs"]) in (0, len(row["ours"])) for row in rows)
     assert as_json.with_suffix(".md").read_text().count("\n## ") == 1
 

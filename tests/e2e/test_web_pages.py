@@ -134,7 +134,7 @@ def test_a_name_that_the_platform_is_known_by_is_served(platform: Platform, http
     response = page.goto(f"http://known.example:{platform.port}/openapi.json")
     assert response is not None
     assert response.status == 200
-    status, location, _ = fetch(page, "/functions", method="POST", body=None, headers={"content-type": "text/plain"})
+    status, location, _ = fetch(page, "/functions", method="POST", body=BODY, headers={"content-type": "text/plain"})
     assert status == 415
     status, location, _ = fetch(
         page, "/functions", method="POST", body=BODY, headers={"content-type": "application/json"}
