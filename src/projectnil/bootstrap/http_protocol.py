@@ -362,7 +362,7 @@ class _Cycle(RequestResponseCycle):
     _is_read = False
 
     def refuse(self, refused: Refused) -> None:
-        """The rest of the body will not come: whoever waits for it hears why."""
+        """The rest of the body will not come: its reader is told why."""
         self._refused = refused
         self.keep_alive = False
         self.message_event.set()

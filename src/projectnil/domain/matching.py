@@ -15,7 +15,7 @@ import msgspec
 class PublishedJob(msgspec.Struct, frozen=True, kw_only=True):
     """A job of a function, and what became of it. Times are of the database's clock.
 
-    revision: of the function when it was sent; 0 when it is older than any. reads: by compilers, whoever they are.
+    revision: of the function when it was sent; 0 when it is older than any. reads: by any compiler.
     quiet_at: a reader that has not answered by then is taken for dead. answered_at: when the result that settled it
     was sent. in_doubt: that result may have been another job's, so that one more may come.
     """

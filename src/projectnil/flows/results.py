@@ -162,7 +162,7 @@ async def _settle(conn: Connection, answer: _Answer) -> _Outcome:
         return await _mark(conn, answer, answer.revision)
     match await _match(conn, answer):
         case PublishedJob() as job:
-            # Nobody need answer it once more.
+            # It is answered.
             await queues.archive(conn, JOBS_QUEUE, job.id)
             await compilations.settle(conn, [job.id], answer.message.sent_at)
             return await _mark(conn, answer, job.revision)

@@ -11,7 +11,7 @@ from projectnil.postgres.connections import Pool, transaction
 log = structlog.get_logger()
 
 _AHEAD = timedelta(weeks=4)
-# Sources are large; a statement takes a second at the most.
+# Sources are large; a statement takes at most a second.
 _ARCHIVED_AT_ONCE = 1000
 
 

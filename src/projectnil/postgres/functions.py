@@ -103,7 +103,7 @@ async def lock(conn: Connection, function_id: FunctionId) -> Function | None:
 
 
 async def lock_name(conn: Connection, name: str) -> None:
-    """Until the transaction ends, nobody else who asks this may have the name."""
+    """Lock the name against other callers of this function until the transaction ends."""
     await conn.execute(_LOCK_NAME, name)
 
 
