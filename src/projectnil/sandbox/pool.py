@@ -286,9 +286,18 @@ class SandboxPool:
 
     def _may_have_another(self) -> Callable[[str], bool]:
         """Of which functions, as things are: one whose guests take long, or may do so, does not get every process."""
-        holding = Counter(process.function for process in self._all if process.assigned)
         is_quick, most_of_one = self._admission.is_quick, self._most_of_one
-        return lambda function: is_quick(function) or holding[function] < most_of_one
+        holding: Counter[str] | None = None
+
+        def may_have_another(function: str) -> bool:
+            nonlocal holding
+            if is_quick(function):
+                return True
+            if holding is None:  # only now, as nearly all are quick
+                holding = Counter(process.function for process in self._all if process.assigned)
+            return holding[function] < most_of_one
+
+        return may_have_another
 
     def _free_process(self) -> SandboxProcess | None:
         """An idle process, or the least loaded of those that are brisk; None when there is neither."""
@@ -321,7 +330,7 @@ class SandboxPool:
             self._shrinking = self._loop.call_later(self._idle_s, self._shrink)
 
     def _serve_waiters(self) -> None:
-        while (waiter := self._slots.first(self._may_have_another())) is not None:
+        while self._slots and (waiter := self._slots.first(self._may_have_another())) is not None:
             process = self._free_process()
             if process is None:
                 return
