@@ -1,6 +1,7 @@
 """The processes behind a toolchain: their limits, their ends, their replacement, and what they leave behind."""
 
 import asyncio
+import contextlib
 import fcntl
 import os
 import signal
@@ -8,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import psutil
@@ -38,7 +38,7 @@ def slow_source(functions: int) -> str:
     return f"{many}\nexport function handle(input: string): string {{ return ({calls}).toString(); }}"
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def started(folder: Path, **settings: object) -> AsyncIterator[AssemblyScript]:
     """These tests start many processes and need none of them fast."""
     fields = {"data_dir": folder, "compiler_warm_ups": 1, **settings}
@@ -60,9 +60,11 @@ async def eventually(holds: Callable[[], bool], timeout_s: float = 120.0) -> Non
 async def begun(toolchain: AssemblyScript, folder: Path, source: str) -> "asyncio.Task[Compiled | Rejected]":
     """A compilation that is under way in a process that does nothing else."""
     await toolchain.compile(ECHO)
+    [process] = compilers(folder)
     compiling = asyncio.create_task(toolchain.compile(source))
     await eventually(lambda: bool(files_under(folder)))
-    await asyncio.sleep(0.3)
+    at_rest_s = process.cpu_times().user
+    await eventually(lambda: process.cpu_times().user > at_rest_s + 0.05)
     return compiling
 
 
@@ -167,7 +169,8 @@ async def test_a_compiler_that_died_while_idle_is_replaced(tmp_path: Path) -> No
         [first] = compilers(tmp_path)
         first.kill()
         await eventually(lambda: not is_alive(first))
-        await asyncio.sleep(0.2)  # the event loop hears of it, too
+        with contextlib.suppress(CompilerLost):  # unless the event loop has heard of it by then
+            await toolchain.compile(ECHO)
         assert isinstance(await toolchain.compile(ECHO), Compiled)
         assert compilers(tmp_path)[0].pid != first.pid
 

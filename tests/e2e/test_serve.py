@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -23,7 +23,7 @@ from tests.support.functions import ECHO, SPIN, execute, ready, register, wait_c
 from tests.support.platform import PNIL, READY, Platform, environment, running_platform, start_platform
 from tests.support.postgres import Cluster
 from tests.support.terminals import open_terminal
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, until
 
 
 def finish(command: list[object], timeout_s: float = 60, **settings: str) -> subprocess.CompletedProcess[str]:
@@ -198,12 +198,13 @@ async def test_parts_wait_for_a_database_that_is_only_starting_and_then_for_its_
     data_dir.mkdir(parents=True)
     password.ensure(data_dir / "postgres.password")
     embedded = EmbeddedPostgres(data_dir)
-    with running_api(embedded.url, data_dir / "api", database_wait_s="60") as ready_url:
+    log = data_dir / "api.log"
+    with running_api(embedded.url, data_dir / "api", log, database_wait_s="120") as ready_url:
         waiting = asyncio.create_task(asyncio.to_thread(ready_url))
-        await asyncio.sleep(2)
+        await until("it waits for the server", lambda: "cannot connect to Postgres" in log.read_text())
         try:
             await embedded.start()
-            await asyncio.sleep(2)
+            await until("it waits for the schema", lambda: "it is not migrated yet" in log.read_text())
             assert not waiting.done()
             command: list[object] = ["migrate", "--database-url", embedded.url]
             result = await asyncio.to_thread(finish, command, database_wait_s="60")
@@ -254,14 +255,20 @@ async def close_database(cluster: Cluster, name: str) -> None:
 
 
 @contextmanager
-def running_api(database_url: str, data_dir: Path, **settings: str) -> Iterator[Callable[[], str]]:
-    """Waits until it is ready and returns its URL. It has the database's from a file."""
+def running_api(
+    database_url: str, data_dir: Path, log: Path | None = None, **settings: str
+) -> Iterator[Callable[[], str]]:
+    """Waits until it is ready and returns its URL. It has the database's from a file. log: for its standard error."""
     path = data_dir.with_name("database-url")
     path.parent.mkdir(exist_ok=True)
     path.write_text(f"{database_url}\n")
     command = [str(PNIL), "api", "--port", "0", "--data-dir", str(data_dir)]
     variables = environment(database_url_file=str(path), **settings)
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=variables) as process:
+    with ExitStack() as stack:
+        errors = None if log is None else stack.enter_context(log.open("wb"))
+        process = stack.enter_context(
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=variables)
+        )
 
         def ready_url() -> str:
             assert process.stdout is not None

@@ -23,7 +23,7 @@ from projectnil.postgres import executions, functions, nodes, partitions
 from projectnil.postgres.coalescer import Coalescer
 from projectnil.postgres.connections import Connection, Pool, transaction
 from projectnil.postgres.executions import FinishedExecution, NewExecution
-from tests.support.postgres import make_ready
+from tests.support.postgres import make_ready, until_waiting
 
 
 async def own_flushes(conn: Connection) -> int:
@@ -102,7 +102,7 @@ async def test_a_function_that_is_being_deleted_is_passed_over_and_not_waited_fo
     async with transaction(pool) as deleting:
         await functions.delete(deleting, going)
         rows = [running(going), running(staying)]
-        stored = await asyncio.wait_for(start(pool, node_id, *rows), 5)
+        stored = await asyncio.wait_for(start(pool, node_id, *rows), 30)
     assert [created_at is not None for created_at in stored] == [False, True]
 
 
@@ -118,9 +118,9 @@ async def test_a_write_that_is_stuck_behind_a_lock_holds_up_nobody_else(pool: Po
     async with transaction(pool) as holder:
         await holder.execute("SELECT FROM executions WHERE id = $1 FOR UPDATE", rows[0].id)
         stuck = asyncio.create_task(coalescer.submit(completed(rows[0].id)))
-        await asyncio.sleep(0.05)
+        await until_waiting(pool, "UPDATE executions")
         for row in rows[1:]:
-            assert await asyncio.wait_for(coalescer.submit(completed(row.id)), 5) is not None
+            assert await asyncio.wait_for(coalescer.submit(completed(row.id)), 30) is not None
         assert not stuck.done()
     assert await stuck is not None
 

@@ -20,13 +20,16 @@ from projectnil.flows.troubles import Troubles
 from projectnil.postgres.coalescer import _STUCK_AFTER_S, MOST_WRITERS
 from projectnil.postgres.connections import KeptConnections, Pool, opened_pool
 from projectnil.postgres.executions import FinishedExecution, NewExecution
-from tests.support.postgres import make_ready
+from tests.support.postgres import make_ready, until_waiting
+from tests.support.waiting import until
 
 FULL_DISK = """
 CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS
 $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = 'disk_full'; END $$;
 CREATE TRIGGER full_disk BEFORE UPDATE ON executions FOR EACH ROW EXECUTE FUNCTION full_disk()
 """
+
+INSERT = "INSERT INTO executions"
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -76,20 +79,8 @@ async def outcomes(pool: Pool) -> list[tuple[str, str | None]]:
 
 async def cut(pool: Pool, containing: str) -> None:
     """Cut the connections that wait in a statement, from the server's side, once there are some."""
-    admin = await pool.acquire()
-    try:
-        for _ in range(200):
-            found = await admin.fetch(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE wait_event_type = 'Lock' AND query LIKE $1 AND datname = current_database()",
-                f"%{containing}%",
-            )
-            if found:
-                return
-            await asyncio.sleep(0.02)
-        raise AssertionError("nothing waits")
-    finally:
-        await pool.release(admin)
+    for pid in await until_waiting(pool, containing):
+        await pool.execute("SELECT pg_terminate_backend($1)", pid)
 
 
 async def test_an_outcome_that_a_full_disk_refuses_is_recorded_when_there_is_room(
@@ -128,7 +119,7 @@ async def test_an_insert_that_commits_after_its_word_was_lost_does_not_stay_runn
     # The insert waits in the server; the client gives up; then the insert goes on and commits.
     async with locked(pool):
         beginning = asyncio.create_task(ledger.begin(running(function_id)))
-        await asyncio.sleep(0.3)
+        await until_waiting(pool, INSERT)
         beginning.cancel()
         with pytest.raises(asyncio.CancelledError):
             await beginning
@@ -215,28 +206,15 @@ async def test_a_look_at_what_a_write_left_has_a_connection_while_every_writer_i
         async with asyncio.TaskGroup() as stuck, locked(pool):
             for writers in range(1, MOST_WRITERS):
                 stuck.create_task(ledger.begin(running(function_id)))
-                await until_waiting(pool, writers)
+                await until_waiting(pool, INSERT, writers)
             await asyncio.sleep(_STUCK_AFTER_S)  # now another takes over again
             finishing = asyncio.create_task(ledger.finish(completed(new)))
             await asyncio.sleep(0)  # it is handed in,
             await asyncio.sleep(0)  # the last writer has taken it,
             stuck.create_task(ledger.begin(running(function_id)))  # and gets stuck at the next one
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 assert await finishing is not None
-            await until_waiting(pool, MOST_WRITERS)
-
-
-async def until_waiting(pool: Pool, inserts: int) -> None:
-    """So many inserts of executions wait for a lock."""
-    for _ in range(500):
-        waiting = await pool.fetchval(
-            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-            " AND query LIKE '%INSERT INTO executions%' AND datname = current_database()"
-        )
-        if waiting >= inserts:
-            return
-        await asyncio.sleep(0.02)
-    raise AssertionError(f"not {inserts} inserts wait")
+            await until_waiting(pool, INSERT, MOST_WRITERS)
 
 
 async def test_connections_that_are_kept_at_hand_go_back_one_by_one_as_they_fall_idle(pool: Pool) -> None:
@@ -244,12 +222,11 @@ async def test_connections_that_are_kept_at_hand_go_back_one_by_one_as_they_fall
     async with kept.acquire(), kept.acquire(), kept.acquire():
         pass
     assert in_use(pool) == 3
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while in_use(pool) > 1:
             async with kept.acquire() as conn:  # one of them goes on being used
                 await conn.execute("SELECT 1")
-    await asyncio.sleep(1)
-    assert in_use(pool) == 0
+    await until("the last one goes back", lambda: in_use(pool) == 0)
 
 
 def in_use(pool: Pool) -> int:

@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from projectnil.domain.errors import PlatformUnavailable
-from projectnil.postgres.connections import connect
+from projectnil.postgres.connections import Connection, connect
 from projectnil.postgres.embedded import binaries
 from projectnil.postgres.migrations import runner
 from projectnil.postgres.migrations.changelog import read_changelog
@@ -79,11 +79,26 @@ async def test_migration_waits_while_liquibase_holds_its_lock(cluster: Cluster) 
         liquibase = await connect(url)
         await liquibase.execute("UPDATE databasechangeloglock SET locked = true, lockedby = 'ci-host' WHERE id = 1")
         waiting = asyncio.create_task(_migrate(url))
-        await asyncio.sleep(1)
+        await _until_it_has_looked(liquibase, times=2)
         assert not waiting.done()
         await liquibase.execute("UPDATE databasechangeloglock SET locked = false, lockedby = NULL WHERE id = 1")
         assert await waiting == []
         await liquibase.close()
+
+
+async def _until_it_has_looked(conn: Connection, times: int) -> None:
+    """At Liquibase's lock, which then was held."""
+    looks = set()
+    async with asyncio.timeout(60):
+        while len(looks) < times:
+            looks |= {
+                row["query_start"]
+                for row in await conn.fetch(
+                    "SELECT query_start FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+                    " AND datname = current_database() AND query LIKE 'COMMIT%' AND state = 'idle'"
+                )
+            }
+            await asyncio.sleep(0.05)
 
 
 async def test_a_lock_that_liquibase_left_behind_is_an_error_that_names_its_holder(

@@ -100,7 +100,8 @@ async def test_files_in_use_stay_however_long_their_process_runs(
     pool = await make_pool()
     file = await code_of(pool)
     make_old(file)
-    await asyncio.sleep(0.5)
+    paths = (Path(file.code_path), Path(file.wasm_path))
+    await until("they are young again", lambda: all(time.time() - path.stat().st_mtime < UNUSED_S for path in paths))
     await make_pool()
     assert await pool.run(file, b"[1]") == Completed(b"[1]", logs="")
 

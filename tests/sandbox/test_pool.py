@@ -622,13 +622,14 @@ from projectnil.domain.limits import MIB, Limits
 from projectnil.sandbox.pool import SandboxPool
 from projectnil.sandbox.code_cache import ModuleFile
 from tests.sandbox.guests import case_module, prepare
+from tests.support.waiting import until
 
 async def main():
     pool = SandboxPool(Limits(), Path(sys.argv[1]), processes=2, max_processes=2, idle_s=60)
     await pool.start()
     module = await prepare(pool, case_module("infinite_loop"))
     running = asyncio.create_task(pool.run(module, b"{}"))
-    await asyncio.sleep(0.1)
+    await until("a busy process", lambda: pool.status().busy == 1)
     print("pids", *pool.process_ids(), flush=True)
     await running
 

@@ -20,9 +20,10 @@ from projectnil.sandbox.translator import take_snapshot
 from projectnil.sandbox.wasm_format import SectionId, section
 from tests.sandbox.guests import CASES, LIMITS, MakePool, case_module, execute, prepare, translated, wat
 from tests.support.asc import compile_fresh
+from tests.support.waiting import until
 
 # A snapshot is made with what time other processes leave.
-PATIENT = structs.replace(LIMITS, execution_timeout_s=10.0)
+PATIENT = structs.replace(LIMITS, execution_timeout_s=60.0)
 
 ABI = """
   (global $top (mut i32) (i32.const 4096))
@@ -100,7 +101,7 @@ async def until_replaced(pool: SandboxPool, wasm: bytes) -> ModuleFile:
     async def load() -> bytes:
         return wasm
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while True:
             file = await pool.ensure_module(module_sha256(wasm), load)
             assert isinstance(file, ModuleFile)
@@ -217,7 +218,7 @@ async def test_a_snapshot_may_be_as_large_as_it_says(make_pool: MakePool) -> Non
     wasm = starter(
         "(drop (memory.grow (i32.const 159))) (memory.fill (i32.const 65536) (i32.const 7) (i32.const 10420224))"
     )
-    pool = await make_pool(Limits())
+    pool = await make_pool(Limits(execution_timeout_s=60))
     await until_replaced(pool, wasm)
     assert await execute(pool, wasm, b"[1]") == Completed(b"[1]", "")
 
@@ -232,7 +233,7 @@ async def test_a_start_section_gets_no_more_memory_than_a_guest(tmp_path: Path, 
 async def test_a_module_that_must_stay_as_it_is_goes_on_running_and_is_not_tried_again(make_pool: MakePool) -> None:
     pool, wasm = await make_pool(PATIENT), case_module("log_in_start_section")
     with capture_logs() as lines:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while not (kept := [line for line in lines if line["event"] == "module.kept_as_it_is"]):
                 await execute(pool, wasm)
         outcomes = [await execute(pool, wasm) for _ in range(5 * SNAPSHOT_AFTER)]
@@ -283,7 +284,7 @@ async def test_no_snapshot_is_taken_of_a_module_that_is_another_by_now(make_pool
     path = Path(file.wasm_path)
     path.write_bytes(starter("(i32.store8 (i32.const 16) (i32.const 1))"))
     with capture_logs() as lines:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while not lines:
                 assert await execute(pool, wasm, b"[1]") == Completed(b"[1]", "")
     assert [(line["event"], line["error"]) for line in lines] == [("module.snapshot_failed", f"{path.name} is damaged")]
@@ -296,7 +297,7 @@ async def test_a_snapshot_under_which_a_process_was_lost_is_not_used_any_more(ma
     file = await until_replaced(pool, wasm)
     (pid,) = pool.process_ids()
     running = asyncio.create_task(execute(pool, wasm, b"0"))
-    await asyncio.sleep(0.1)
+    await until("a busy process", lambda: pool.status().busy == 1)
     os.kill(pid, signal.SIGKILL)
     with pytest.raises(PlatformUnavailable, match="was lost before the function finished"):
         await running

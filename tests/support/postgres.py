@@ -1,5 +1,6 @@
 """A real Postgres for tests: one server a session, one database a test, cloned from a migrated template."""
 
+import asyncio
 import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -53,6 +54,20 @@ async def running_cluster(data_dir: Path) -> AsyncIterator[Cluster]:
         yield cluster
     finally:
         await embedded.stop()
+
+
+async def until_waiting(pool: Pool, statement: str, count: int = 1) -> list[int]:
+    """So many statements that contain a text wait for a lock; returns the ids of their server processes."""
+    for _ in range(3000):
+        waiting = await pool.fetch(
+            "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE $1"
+            " AND datname = current_database()",
+            f"%{statement}%",
+        )
+        if len(waiting) >= count:
+            return [row["pid"] for row in waiting]
+        await asyncio.sleep(0.02)
+    raise AssertionError(f"not {count} of {statement!r} wait for a lock")
 
 
 async def make_ready(pool: Pool) -> FunctionId:

@@ -57,14 +57,14 @@ async def _patiently(attempt: Callable[[], Awaitable[_Found]], wait_s: float) ->
     """Try until it succeeds; after `wait_s` raise the last PlatformUnavailable."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + wait_s
-    told = False
+    told = ""
     while True:
         try:
             return await attempt()
         except PlatformUnavailable as error:
             if loop.time() >= deadline:
                 raise
-            if not told:
-                log.info("database.waiting", error=str(error), patienceS=wait_s)
-            told = True
+            if str(error) != told:
+                told = str(error)
+                log.info("database.waiting", error=told, patienceS=wait_s)
         await asyncio.sleep(_POLL_S)
