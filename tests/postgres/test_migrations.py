@@ -88,7 +88,7 @@ async def test_migration_waits_while_liquibase_holds_its_lock(cluster: Cluster) 
 
 async def _until_it_has_looked(conn: Connection, times: int) -> None:
     """At Liquibase's lock, which then was held."""
-    looks = set()
+    looks: set[object] = set()
     async with asyncio.timeout(60):
         while len(looks) < times:
             looks |= {
