@@ -17,6 +17,22 @@ from deploy.tests.podman import REPOSITORY, free_ports, podman, run
 NAME = "functions.example.com"
 _ANSIBLE = REPOSITORY / ".venv-deploy" / "bin"
 _START_TIMEOUT_S = 60
+_DIAGNOSIS = """
+exec 2>&1
+while read -r command; do
+    echo "== $command"
+    SYSTEMD_COLORS=0 SYSTEMD_PAGER=cat $command </dev/null
+done <<COMMANDS
+systemctl is-system-running
+systemctl list-jobs
+systemctl --failed
+systemctl status ssh
+ss -ltn
+journalctl -b --unit=ssh --lines=30
+journalctl -b --priority=warning --lines=50
+COMMANDS
+true
+"""
 
 
 class Host(msgspec.Struct, frozen=True):
@@ -67,17 +83,21 @@ class Host(msgspec.Struct, frozen=True):
         self.wait()
 
     def wait(self) -> None:
-        """Until sshd answers."""
+        """Until sshd answers. Raises AssertionError with what the host's systemd says when it does not."""
         deadline = time.monotonic() + _START_TIMEOUT_S
         while True:
             try:
                 self.ssh("true", timeout_s=10)
-            except AssertionError:
+            except AssertionError as error:
                 if time.monotonic() > deadline:
-                    raise
+                    raise AssertionError(f"{error}\n{self.diagnosis()}") from None
                 time.sleep(0.5)
             else:
                 return
+
+    def diagnosis(self) -> str:
+        """What there is to know about a host that nobody can log in to."""
+        return podman("exec", self.container, "sh", "-c", _DIAGNOSIS)
 
 
 @contextmanager
@@ -98,7 +118,8 @@ def running_host(name: str, image: str, folder: Path, ports: dict[int, int]) -> 
             keys = f"{home}/.ssh/authorized_keys"
             podman("cp", folder / "key.pub", f"{host.container}:{keys}")
             podman("exec", host.container, "chown", f"{user}:", keys)
-        podman("exec", host.container, "systemctl", "start", "ssh")
+        # Also at the next boot, as on every host that somebody logs in to.
+        podman("exec", host.container, "systemctl", "enable", "--quiet", "--now", "ssh")
         key = podman("exec", host.container, "cat", "/etc/ssh/ssh_host_ed25519_key.pub").split()[:2]
         (folder / "known_hosts").write_text(f"[127.0.0.1]:{ports[22]} {' '.join(key)}\n")
         host.wait()
