@@ -7,16 +7,14 @@ Landlock, which a kernel may lack, is left out there (`landlock.missing` tells).
 import ctypes
 import os
 import resource
-import signal
 import sys
 
 import msgspec
 
-from projectnil.confinement import calls, landlock, seccomp
+from projectnil.confinement import calls, landlock, privileges, seccomp
 from projectnil.confinement.profile import Profile
 
-_PR_SET_PDEATHSIG, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 1, 24, 38
-_CAPABILITY_VERSION_3 = 0x20080522
+_PR_CAPBSET_DROP = 24  # prctl(2)
 _LAST_CAPABILITY = 63
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -52,8 +50,7 @@ def _become(user: tuple[int, int] | None) -> None:
 
 def _die_with(parent_pid: int) -> None:
     # Again, since becoming another user has cancelled it (prctl(2)).
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent_pid:
+    if not privileges.die_with(parent_pid):
         sys.exit(1)
 
 
@@ -66,17 +63,12 @@ def _limit(profile: Profile) -> None:
     if profile.user_threads is not None:
         wanted[resource.RLIMIT_NPROC] = profile.user_threads
     for what, most in wanted.items():
-        _, hard = resource.getrlimit(what)  # which may be lower already, and cannot be raised
-        limit = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        resource.setrlimit(what, (limit, limit))
+        privileges.limit(what, most)
 
 
 def _give_up_capabilities() -> None:
-    if _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
-        raise Refused("no_new_privs")
-    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
-    if _libc.capset(header, (ctypes.c_uint32 * 6)()) != 0:
-        raise Refused(f"capset: {os.strerror(ctypes.get_errno())}")
+    if refused := privileges.keep_capabilities(0):
+        raise Refused(refused)
 
 
 def _restrict(profile: Profile) -> None:

@@ -1,9 +1,8 @@
 """What a sandbox process gives up before it meets its first guest. All of it is lost for good, by the kernel's rules.
 
-Sources: prctl(2), setrlimit(2), capset(2), capabilities(7); see also landlock.py and seccomp.py.
+See also confinement/privileges.py and landlock.py, and seccomp.py.
 """
 
-import ctypes
 import os
 import resource
 import signal
@@ -11,25 +10,20 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from projectnil.confinement import privileges
 from projectnil.sandbox.seccomp import allow_needed_system_calls
 
-_PR_SET_PDEATHSIG = 1
-_PR_SET_NO_NEW_PRIVS = 38
-_CAPABILITY_VERSION_3 = 0x20080522
 _CAP_DAC_READ_SEARCH = 1 << 2
 # Each loaded module keeps its file open (engine.LOADED_MODULES); the rest is the socket and the standard streams.
 _OPEN_FILES = 256
 _LOWEST_PRIORITY = 19
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def outlive_signals_but_not_the_parent(parent_pid: int) -> None:
     """From now on only SIGKILL and the parent's end stop this process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent_pid:  # it died before the kernel was asked to tell
+    if not privileges.die_with(parent_pid):
         sys.exit(0)
 
 
@@ -71,7 +65,7 @@ def give_up_privileges(most_data_bytes: int) -> str:
     what the kernel refused, in words; empty when nothing.
     """
     limits = {**_LIMITS, "RLIMIT_DATA": most_data_bytes}
-    refused = [_limit(what, most) for what, most in limits.items()]
+    refused = [_limited(what, most) for what, most in limits.items()]
     refused.append(allow_needed_system_calls())
     return "; ".join(problem for problem in refused if problem)
 
@@ -89,16 +83,7 @@ def drop_capabilities() -> str:
     Without the others it cannot look into the processes of the platform, which have more. To be called before the
     process has threads: each has powers of its own. Returns what the kernel refused, in words; empty when nothing.
     """
-    if _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
-        return f"no_new_privs: {os.strerror(ctypes.get_errno())}"
-    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
-    held = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable; then the same for capabilities above 31
-    if _libc.capget(header, held) != 0:
-        return f"capget: {os.strerror(ctypes.get_errno())}"
-    kept = (ctypes.c_uint32 * 6)(held[0] & _CAP_DAC_READ_SEARCH, held[1] & _CAP_DAC_READ_SEARCH)
-    if _libc.capset(header, kept) != 0:
-        return f"capset: {os.strerror(ctypes.get_errno())}"
-    return ""
+    return privileges.keep_capabilities(_CAP_DAC_READ_SEARCH)
 
 
 _LIMITS = {"RLIMIT_CORE": 0, "RLIMIT_FSIZE": 0, "RLIMIT_NOFILE": _OPEN_FILES}
@@ -110,9 +95,9 @@ def data_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
 
 
-def _limit(name: str, most: int) -> str:
+def _limited(name: str, most: int) -> str:
     try:
-        resource.setrlimit(getattr(resource, name), (most, most))
-    except (OSError, ValueError) as error:
+        privileges.limit(getattr(resource, name), most)
+    except OSError as error:
         return f"{name}: {error}"
     return ""
