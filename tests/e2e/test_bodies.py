@@ -18,12 +18,7 @@ from tests.support.raw_http import ask
 FUNCTION: dict[str, Any] = {"name": "declared", "language": "assemblyscript", "source": ECHO}
 BODY = msgspec.json.encode(FUNCTION)
 
-
-@pytest.fixture(autouse=True)
-def functions_made_here_are_deleted(http: httpx.Client) -> Iterator[None]:
-    yield
-    for function in http.get("/functions", params={"name": FUNCTION["name"]}).json():
-        http.delete(f"/functions/{function['id']}")
+pytestmark = pytest.mark.usefixtures("functions_made_here_are_deleted")
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,11 @@
 """A page in a browser is not the user: what the platform serves, by Host, Origin and Sec-Fetch-Site."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 
+from projectnil.api.guides import GUIDES
 from tests.conftest import ALLOWED_ORIGIN
 from tests.e2e.test_bad_input import assert_problem
 from tests.support.functions import ECHO
@@ -14,12 +14,7 @@ from tests.support.raw_http import ask
 
 FUNCTION: dict[str, Any] = {"name": "cross-origin", "language": "assemblyscript", "source": ECHO}
 
-
-@pytest.fixture(autouse=True)
-def functions_made_here_are_deleted(http: httpx.Client) -> Iterator[None]:
-    yield
-    for function in http.get("/functions", params={"name": FUNCTION["name"]}).json():
-        http.delete(f"/functions/{function['id']}")
+pytestmark = pytest.mark.usefixtures("functions_made_here_are_deleted")
 
 
 @pytest.mark.parametrize(
@@ -124,12 +119,14 @@ def test_a_request_that_another_site_caused_is_a_403(http: httpx.Client, site: s
         ("GET", "/docs", "navigate", "iframe"),
         ("GET", "/docs", "no-cors", "script"),
         ("POST", "/docs", "navigate", "document"),
+        ("GET", "/docs/operating", "no-cors", "script"),
+        ("GET", "/docs/no-guide", "navigate", "document"),
     ):
         fetched = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": mode, "Sec-Fetch-Dest": dest}
         assert_problem(http.request(method, path, headers=fetched), 403, "origin-not-allowed", "another site")
 
 
-@pytest.mark.parametrize(("path", "status"), [("/", 307), ("/docs", 200)])
+@pytest.mark.parametrize(("path", "status"), [("/", 307), ("/docs", 200), *((f"/docs/{name}", 200) for name in GUIDES)])
 def test_a_link_of_another_site_may_lead_to_the_documentation(http: httpx.Client, path: str, status: int) -> None:
     fetched = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
     assert http.get(path, headers=fetched).status_code == status

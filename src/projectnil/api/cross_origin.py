@@ -9,13 +9,14 @@ from collections.abc import Collection, Mapping
 from starlette.responses import Response
 from starlette.types import Scope
 
+from projectnil.api.guides import GUIDES
 from projectnil.api.problems import MALFORMED_REQUEST, ORIGIN_NOT_ALLOWED, UNKNOWN_HOST, Refused
 from projectnil.domain.web_origins import is_ip_address, parse_authority, parse_origin
 
 Headers = Mapping[bytes, bytes]
 
 # What a page may be led to from elsewhere: they have no effect, and show nothing of what is stored.
-_PUBLIC_PAGES = ("/", "/docs")
+_PUBLIC_PAGES = frozenset(("/", "/docs", *(f"/docs/{name}" for name in GUIDES)))
 _ONCE = (b"host", b"origin", b"sec-fetch-site", b"content-type", b"content-encoding", b"content-length")
 _REQUEST_HEADERS = "Authorization, Content-Type, If-None-Match, X-Request-Id"
 _RESPONSE_HEADERS = "Allow, ETag, Link, Location, Retry-After, X-Request-Id"
