@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.functions import ECHO, FAIL
+from tests.support.functions import BROKEN, ECHO, FAIL
 from tests.support.platform import Platform
 from tests.support.pnil import Pnil, without_styles, write
 
@@ -94,6 +94,19 @@ def test_lists_fit_and_keep_what_matters_most(pnil: Pnil, tmp_path: Path, column
     assert wide[1].startswith(f"{execution_id}  {long}  FAILED")
     assert wide[1].endswith("no luck today in function.ts(1:49)")
     assert "no luck today in function.ts(1:49)" in pnil("executions", function_id).stdout, "a pipe has no width"
+
+
+@pytest.mark.parametrize("columns", [80, 50])
+def test_a_list_says_why_a_function_does_not_compile(pnil: Pnil, tmp_path: Path, columns: int) -> None:
+    broken = write(tmp_path, "a-name-of-some-length-that-is-cut.ts", BROKEN)
+    function_id = json.loads(pnil("deploy", broken, "--json").stdout)["id"]
+    _, shown = pnil.on_a_terminal("list", columns=columns)
+    assert max(map(len, lines(shown))) <= columns
+    row = next(line for line in lines(shown) if line.startswith(function_id[-8:]))
+    assert re.match(r"[0-9a-f]{8}  a-name-of-[^ ]*…  FAILED .*Type 'i32' is .*…$", row)
+    for wide in (pnil("list").stdout, pnil("list", "--wide").stdout):
+        row = next(line for line in lines(wide) if function_id[-8:] in line)
+        assert row.endswith("  Type 'i32' is not assignable to type '~lib/string/String'.")
 
 
 def test_wide_characters_take_two_cells(pnil: Pnil, tmp_path: Path) -> None:

@@ -37,6 +37,16 @@ def test_a_source_that_does_not_compile_fails_with_the_compilers_message(http: h
     assert "function.ts(1,56)" in details["compileError"]
 
 
+def test_a_list_has_the_beginning_of_the_compilers_message(http: httpx.Client) -> None:
+    long = "".join(f"  let wrong{number}: Unknown{number} = {number};\n" for number in range(20))
+    failed = [register(http, source, "listed") for source in (BROKEN, ECHO.replace("return", long + "return"))]
+    short, cut = [wait_compiled(http, function_id)["compileError"] for function_id in failed]
+    ready(http, ECHO, "listed")
+    items = http.get("/functions", params={"name": "listed"}).json()
+    assert len(short) < 1000 < len(cut)
+    assert [item["compileError"] for item in items] == [None, cut[:999] + "…", short]
+
+
 def test_executing_a_function_that_did_not_compile_names_its_status_and_records_nothing(http: httpx.Client) -> None:
     function_id = register(http, BROKEN)
     wait_compiled(http, function_id)

@@ -44,11 +44,21 @@ FUNCTION_ITEM: dict[str, Any] = {
     "description": "Adds two numbers",
     "language": "assemblyscript",
     "status": "READY",
+    "compileError": None,
     "revision": 1,
     "createdAt": "2026-11-21T09:30:00.123456Z",
     "updatedAt": "2026-11-21T09:30:01.456789Z",
 }
-FUNCTION_DETAILS: dict[str, Any] = {**FUNCTION_ITEM, "source": _SOURCE, "compileError": None}
+FUNCTION_ITEM_FAILED: dict[str, Any] = {
+    **FUNCTION_ITEM,
+    "id": "019aa5c9-3f7d-7a10-b2c4-5d6e7f809a1b",
+    "name": "subtract",
+    "description": None,
+    "status": "FAILED",
+    "compileError": "ERROR TS2304: Cannot find name 'c'.\n   :\n 2 │ return a - c;\n   │            ~\n"
+    "   └─ in function.ts(2,12)\n\nFAILURE 1 compile error(s)",
+}
+FUNCTION_DETAILS: dict[str, Any] = {**FUNCTION_ITEM, "source": _SOURCE}
 FUNCTION_UPDATED: dict[str, Any] = {
     **FUNCTION_DETAILS,
     "status": "PENDING",

@@ -171,7 +171,14 @@ OPERATIONS: tuple[Operation, ...] = (
             _SHORT_ID,
             *_PAGING,
         ),
-        answers={200: Body("a page", list[schemas.FunctionItem], [examples.FUNCTION_ITEM], headers=_NEXT)},
+        answers={
+            200: Body(
+                "a page",
+                list[schemas.FunctionItem],
+                [examples.FUNCTION_ITEM_FAILED, examples.FUNCTION_ITEM],
+                headers=_NEXT,
+            )
+        },
         errors=(errors.InvalidInput,),
     ),
     Operation(

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from projectnil.domain.executions import Execution, ExecutionStatus, ExecutionSummary, duration_ms
-from projectnil.domain.functions import Function, FunctionStatus, FunctionSummary
+from projectnil.domain.functions import LISTED_ERROR_CHARACTERS, Function, FunctionStatus, FunctionSummary
 from projectnil.domain.languages import Language
 from projectnil.flows.execution import Run
 
@@ -48,6 +48,14 @@ ErrorMessage = Annotated[
     Meta(description="why the function failed: which limit, which message, which line; null unless FAILED"),
 ]
 CompileError = Annotated[str | None, Meta(description="the compiler's own message; null unless FAILED")]
+ListedCompileError = Annotated[
+    str | None,
+    Meta(
+        description=f"the beginning of the compiler's message, up to {LISTED_ERROR_CHARACTERS:,} characters; it ends "
+        "in … where there is more; null unless FAILED",
+        extra_json_schema={"maxLength": LISTED_ERROR_CHARACTERS},
+    ),
+]
 Revision = Annotated[int, Meta(description="counts changes of source or language, from 1")]
 
 
@@ -105,6 +113,7 @@ class FunctionItem(_Body):
     description: Description
     language: LanguageName
     status: FunctionStatus
+    compile_error: ListedCompileError
     revision: Revision
     created_at: Timestamp
     updated_at: Timestamp

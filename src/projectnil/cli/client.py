@@ -3,7 +3,7 @@
 import re
 import time
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 from projectnil.cli import exact_json
@@ -19,6 +19,13 @@ _PAGE = 500  # the most that the API gives at once
 _is_id = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE).fullmatch
 _is_short_id = re.compile(rf"[0-9a-f]{{{SHORT_ID_DIGITS}}}", re.IGNORECASE).fullmatch
 _NEXT = re.compile(r'<([^>]+)>; rel="next"')
+
+
+class Found(NamedTuple):
+    """is_only: nothing else ends in the same digits. Otherwise something older may."""
+
+    id: str
+    is_only: bool
 
 
 class Client:
@@ -53,13 +60,16 @@ class Client:
             raise CommandFailed(f"there is no function named {name_or_id!r}; 'pnil list' shows what there is")
         return function_id
 
-    def find_execution(self, execution_id: str) -> str:
-        """The id of the execution with this id or this short id."""
+    def find_execution(self, execution_id: str, *, among_all: bool) -> Found:
+        """The id of the execution with this id or this short id.
+
+        among_all: look at every execution for another that ends so; otherwise the search may end with the first found.
+        """
         if _is_id(execution_id):
-            return execution_id
+            return Found(execution_id, is_only=True)
         if not _is_short_id(execution_id):
             raise CommandFailed(f"{execution_id!r} is not an id; 'pnil executions' shows them, whole with --wide")
-        found = self._find_short("/executions", execution_id)
+        found = self._find_short("/executions", execution_id, among_all)
         if found is None:
             raise CommandFailed(f"there is no execution whose id ends in {execution_id}")
         return found
@@ -121,20 +131,20 @@ class Client:
             raise CommandFailed(f"more than one function is named {name_or_id!r}; use an id, such as {_ids(named)}")
         if named:
             return str(named[0]["id"])
-        return self._find_short("/functions", name_or_id) if _is_short_id(name_or_id) else None
+        found = self._find_short("/functions", name_or_id, among_all=True) if _is_short_id(name_or_id) else None
+        return None if found is None else found.id
 
-    def _find_short(self, path: str, short_id: str) -> str | None:
-        """The id that ends so, of the newest items that have one. A page may be empty and not the last."""
+    def _find_short(self, path: str, short_id: str, among_all: bool) -> Found | None:
+        """The only id that ends so. A page may be empty and not the last."""
+        found: list[Json] = []
         target: str | None = _with_query(path, {"shortId": short_id.lower(), "limit": 5})
-        while target is not None:
+        while target is not None and (not found or (among_all and len(found) < 2)):
             answer = self._send("GET", target)
-            found = self._read(answer)
-            if len(found) > 1:
-                raise CommandFailed(f"more than one id ends in {short_id}; use a whole one: {_ids(found)}")
-            if found:
-                return str(found[0]["id"])
+            found += self._read(answer)
             target = _next_of(answer)
-        return None
+        if len(found) > 1:
+            raise CommandFailed(f"more than one id ends in {short_id}; use a whole one: {_ids(found)}")
+        return Found(str(found[0]["id"]), is_only=target is None) if found else None
 
     def _call(self, method: str, path: str, body: Json) -> Any:
         return self._read(self._send(method, path, exact_json.write(body).encode()))

@@ -88,13 +88,15 @@ def execution_arguments(parser: ArgumentParser) -> None:
 
 def execution(options: Namespace) -> int:
     with client_of(options) as client:
-        execution_id = client.find_execution(options.execution_id)
+        execution_id, is_only = client.find_execution(options.execution_id, among_all=options.delete)
         if options.delete:
             check_wanted(f"execution {execution_id}", options.yes)
             client.delete(f"/executions/{execution_id}")
             output.print_deleted(execution_id, as_json=options.as_json)
             return 0
         details = client.get(f"/executions/{execution_id}")
+    if not is_only:
+        output.print_note(f"this is the newest whose id ends in {execution_id[-8:]}; not all older ones were looked at")
     if options.as_json:
         output.print_json(details)
     else:

@@ -1,5 +1,6 @@
 """The commands about functions."""
 
+import re
 import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
@@ -24,7 +25,10 @@ _COLUMNS = (
     output.Column("LANGUAGE", 1),
     output.Column("REVISION", 2),
     output.Column("UPDATED", 3),
+    output.Column("ERROR", 6, least=15),
 )
+# What asc puts before its words: `ERROR TS2304: Cannot find name 'x'.`
+_CODE = re.compile(r"ERROR( [A-Z]+\d+)?: ")
 
 
 def deploy_arguments(parser: ArgumentParser) -> None:
@@ -165,4 +169,12 @@ def _row(function: Json, wide: bool) -> list[str]:
         function["language"],
         str(function["revision"]),
         output.when(function["updatedAt"]),
+        _in_one_line(function["compileError"] or ""),
     ]
+
+
+def _in_one_line(message: str) -> str:
+    """The compiler's first error, without its number. Warnings may come before it."""
+    lines = [line.strip() for line in message.split("\n") if line.strip()]
+    line = next((line for line in lines if _CODE.match(line)), lines[0] if lines else "")
+    return _CODE.sub("", line, count=1)

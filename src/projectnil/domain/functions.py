@@ -14,6 +14,8 @@ from projectnil.domain.limits import Limits
 
 NAME_CHARACTERS = 255
 DESCRIPTION_CHARACTERS = 10_000
+# Of the compiler's message in a list: a page of 500 functions would otherwise have 500 messages of up to 64 KiB.
+LISTED_ERROR_CHARACTERS = 1000
 
 ModuleSha256 = NewType("ModuleSha256", str)
 
@@ -55,13 +57,14 @@ class Function(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FunctionSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """A function as lists show it: without source and compiler message."""
+    """A function as lists show it: without its source. compile_error: the beginning of it, see `listed_error`."""
 
     id: FunctionId
     name: str
     description: str | None
     language: str
     status: FunctionStatus
+    compile_error: str | None
     revision: int
     created_at: datetime
     updated_at: datetime
@@ -93,6 +96,13 @@ def _check_text(field: str, text: str, most_characters: int | None) -> None:
         raise InvalidInput("must not contain the NUL character (U+0000): Postgres text cannot hold it", field)
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
         raise InvalidInput("must not contain a lone surrogate: it is not Unicode text", field)
+
+
+def listed_error(beginning: str | None) -> str | None:
+    """A compiler's message as lists show it. beginning: at least one character more than that, or the whole message."""
+    if beginning is None or len(beginning) <= LISTED_ERROR_CHARACTERS:
+        return beginning
+    return beginning[: LISTED_ERROR_CHARACTERS - 1] + "…"
 
 
 def module_sha256(wasm: bytes) -> ModuleSha256:

@@ -3,12 +3,23 @@
 import asyncpg
 import msgspec
 
-from projectnil.domain.functions import Function, FunctionStatus, FunctionSummary, ModuleSha256, NewFunction
+from projectnil.domain.functions import (
+    LISTED_ERROR_CHARACTERS,
+    Function,
+    FunctionStatus,
+    FunctionSummary,
+    ModuleSha256,
+    NewFunction,
+    listed_error,
+)
 from projectnil.domain.ids import FunctionId
 from projectnil.postgres.connections import Connection
 
 _COLUMNS = """id::text, name, description, language, source, status, compile_error, revision, created_at, updated_at"""
-_SUMMARY_COLUMNS = "id::text, name, description, language, status, revision, created_at, updated_at"
+_SUMMARY_COLUMNS = (
+    "id::text, name, description, language, status, "
+    f"left(compile_error, {LISTED_ERROR_CHARACTERS + 1}) AS compile_error, revision, created_at, updated_at"
+)
 
 _INSERT = f"INSERT INTO functions (name, description, language, source) VALUES ($1, $2, $3, $4) RETURNING {_COLUMNS}"
 _GET = f"SELECT {_COLUMNS} FROM functions WHERE id = $1"
@@ -132,7 +143,7 @@ async def list_page(
     asked = {condition: value for condition, value in wanted.items() if value is not None}
     conditions = [condition.format(f"${number}") for number, condition in enumerate(asked, 2)]
     rows = await conn.fetch(_LIST.format(conditions=" AND ".join(conditions) or "true"), most, *asked.values())
-    return [msgspec.convert(dict(row), FunctionSummary) for row in rows]
+    return [_summary(row) for row in rows]
 
 
 async def rename(conn: Connection, function_id: FunctionId, new: NewFunction) -> Function:
@@ -190,6 +201,10 @@ async def get_module(conn: Connection, function_id: FunctionId) -> Module | None
     """The module that the function has right now, with its name."""
     row = await conn.fetchrow(_GET_MODULE, function_id)
     return Module(*row) if row else None
+
+
+def _summary(row: asyncpg.Record) -> FunctionSummary:
+    return msgspec.convert({**row, "compile_error": listed_error(row["compile_error"])}, FunctionSummary)
 
 
 def _function(row: asyncpg.Record | None) -> Function:

@@ -19,6 +19,9 @@ from projectnil.postgres.connections import Connection
 _LOOK_AT = 100_000
 # Statement by statement, each small enough to be planned as one that will end soon.
 _STEP = 2_000
+# Ids are read from an index, without their rows.
+_LOOK_AT_IDS = 1_000_000
+_STEP_OF_IDS = 50_000
 
 # Limits stand in the text: a plan for an unknown limit is one for all rows.
 _PAGE = """
@@ -38,6 +41,16 @@ FROM (
     ) AS executions
 ) AS executions
 WHERE matches OR nth = {step}
+ORDER BY {order} LIMIT {most}
+"""
+# No index has the last digits of an id, since every execution would pay for it. Rows are read once their ids match.
+_SEARCH_BY_SHORT_ID = """
+SELECT {columns}, is_near AND {matching} AS matches, nth
+FROM (
+    SELECT executions.id AS near, {short_id} AS is_near, row_number() OVER (ORDER BY {order}) AS nth
+    FROM executions WHERE {within} ORDER BY {order} LIMIT {step}
+) AS ids, LATERAL (SELECT * FROM executions WHERE executions.id = near OFFSET 0) AS executions
+WHERE is_near OR nth = {step}
 ORDER BY {order} LIMIT {most}
 """
 _ORDER = "executions.id DESC"  # ids sort by time
@@ -73,13 +86,15 @@ async def list_page(
     *,
     before: str | None,
     most: int,
-    look_at: int = _LOOK_AT,
-    step: int = _STEP,
+    look_at: int | None = None,
+    step: int | None = None,
 ) -> Found:
     """Up to `most` executions older than the place `before`; fewer when `look_at` rows have no more of them.
 
     step: how many rows one statement looks at.
     """
+    look_at = look_at or (_LOOK_AT if wanted.short_id is None else _LOOK_AT_IDS)
+    step = step or (_STEP if wanted.short_id is None else _STEP_OF_IDS)
     found: list[ExecutionSummary] = []
     looked_to = before
     if before is None or is_version_7(before):
@@ -123,19 +138,22 @@ class PageQuery:
         self._add_status(wanted.status)
         self._add_times(wanted.since, wanted.until)
         self._add_error(wanted.error)
+        self._short_id = None
         if wanted.short_id is not None:
-            # No index has the last digits, since every execution would pay for it.
-            self._matching.append(f"right(id::text, 8) = {self._argument(wanted.short_id)}")
+            self._short_id = f"right(id::text, 8) = {self._argument(wanted.short_id)}"
 
     def sql(self, most: int, step: int) -> str:
         parts = {
             "columns": SUMMARY_COLUMNS,
             "within": " AND ".join(self._within),
-            "matching": " AND ".join(self._matching),
+            "matching": " AND ".join(self._matching) or "true",
+            "short_id": self._short_id,
             "order": _ORDER if self._of_function is None else _ORDER_OF_FUNCTION,
             "most": most,
             "step": step,
         }
+        if self._short_id is not None:
+            return _SEARCH_BY_SHORT_ID.format(**parts)
         return (_SEARCH if self._matching else _PAGE).format(**parts)
 
     def _bounds(self, since: datetime | None, until: datetime | None) -> list[str]:
