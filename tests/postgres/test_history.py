@@ -2,7 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import pytest
@@ -12,7 +12,7 @@ from projectnil.domain.executions import ExecutionFilter, ExecutionStatus
 from projectnil.domain.ids import ExecutionId, ExecutionIds, FunctionId, first_id_at, new_node_id
 from projectnil.flows import history as flow
 from projectnil.postgres import nodes, partitions
-from projectnil.postgres.connections import Pool, opened_pool
+from projectnil.postgres.connections import PLANNED_IN_ORDER, Pool, opened_pool
 from projectnil.postgres.history import PageQuery, list_page
 from tests.support.postgres import make_ready
 
@@ -120,6 +120,16 @@ async def test_any_moment_can_be_asked_for(pool: Pool, moment: datetime) -> None
     assert await ids(pool, until=moment) == ([] if past else [execution_id])
 
 
+async def test_an_error_message_is_looked_for_among_failures_only(pool: Pool) -> None:
+    function_id = await make_ready(pool)
+    for number in range(10):
+        await store(pool, function_id, FAILED, number)
+    async with pool.acquire() as conn:
+        wanted = ExecutionFilter(error="luck", status=COMPLETED)
+        found = await list_page(conn, wanted, before=None, most=5, look_at=4, step=2)
+    assert (found.executions, found.looked_to) == ([], None)
+
+
 async def test_an_error_is_found_by_any_part_of_it_taken_literally(pool: Pool) -> None:
     function_id = await make_ready(pool)
     messages = ["abort: 50% of _x_", "trap: unreachable", "abort: 50 of axa"]
@@ -180,13 +190,41 @@ async def fill(pool: Pool, function_id: FunctionId, status: ExecutionStatus, cou
         await conn.execute(_FILL, function_id, status.value, error, count, age)
 
 
-async def rows_read(url: str, **wanted: Any) -> int:
-    """How many rows of the table a page looks at, planned as the api plans it."""
+class Read(NamedTuple):
+    """What a page looks at. rows: of the table. blocks: of the table and its indexes."""
+
+    rows: int
+    blocks: int
+
+
+async def read(url: str, step: int = 2000, **wanted: Any) -> Read:
+    """Look at a page that is planned as the api plans it: once, for any arguments, which EXECUTE alone shows."""
     query = PageQuery(ExecutionFilter(**wanted), LAST_ID)
-    async with opened_pool(url, 1, plans_once=True) as planning, planning.acquire() as conn:
-        explain = f"EXPLAIN (ANALYZE, FORMAT JSON) {query.sql(51, 2000)}"
-        (plan,) = json.loads(await conn.fetchval(explain, *query.arguments))
-    return sum(int(node["Actual Rows"] * node["Actual Loops"]) + _removed(node) for node in _scans(plan["Plan"]))
+    types = ", ".join(_type_of(value) for value in query.arguments)
+    arguments = ", ".join(_literal(value) for value in query.arguments)
+    async with opened_pool(url, 1, PLANNED_IN_ORDER) as planning, planning.acquire() as conn:
+        await conn.execute(f"PREPARE page ({types}) AS {query.sql(51, step)}")
+        explained = await conn.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE page ({arguments})")
+        await conn.execute("DEALLOCATE page")
+    plan = json.loads(explained)[0]["Plan"]
+    rows = sum(int(node["Actual Rows"] * node["Actual Loops"]) + _removed(node) for node in _scans(plan))
+    return Read(rows, plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
+
+
+def _literal(argument: object) -> str:
+    return f"'\\x{argument.hex()}'" if isinstance(argument, bytes) else f"'{argument}'"
+
+
+def _type_of(argument: object) -> str:
+    match argument:
+        case datetime():
+            return "timestamptz"
+        case bytes():
+            return "bytea"
+        case str() if len(argument) == 36:
+            return "uuid"
+        case _:
+            return "text"
 
 
 def _scans(node: dict[str, Any]) -> list[dict[str, Any]]:
@@ -204,6 +242,7 @@ async def test_no_filter_reads_more_than_its_page(pool: Pool, database_url: str)
     await fill(pool, quiet, FAILED, 10, timedelta(days=20))
     await fill(pool, busy, COMPLETED, _MANY, timedelta(0))
     await fill(pool, failing, FAILED, _MANY, timedelta(0))
+    await fill(pool, busy, FAILED, 3000, timedelta(0))
     await pool.execute("VACUUM ANALYZE executions")
     await live_node(pool, ExecutionIds().new())
     filters: list[dict[str, Any]] = [
@@ -216,10 +255,20 @@ async def test_no_filter_reads_more_than_its_page(pool: Pool, database_url: str)
         {"since": NOW - timedelta(days=21), "until": NOW - timedelta(days=18)},
         {"until": NOW - timedelta(days=10), "function_id": quiet},
         {"status": FAILED, "until": NOW - timedelta(days=10), "function_id": quiet},
+        {"since": NOW - timedelta(days=4)},
+        {"since": NOW - timedelta(days=4), "function_id": busy},
+        {"since": NOW - timedelta(days=4), "until": NOW - timedelta(days=3), "function_id": busy},
+        {"since": NOW - timedelta(days=4), "until": NOW - timedelta(days=3), "function_id": quiet},
+        {"status": FAILED, "since": NOW - timedelta(days=4), "function_id": busy},
+        {"status": COMPLETED, "function_id": busy},
+        {"status": COMPLETED, "since": NOW - timedelta(days=4), "function_id": busy},
         {"error": "always"},
+        {"error": "always", "function_id": busy},
     ]
     for wanted in filters:
-        assert await rows_read(database_url, **wanted) <= 200, wanted
+        looked_at = await read(database_url, **wanted)
+        assert looked_at.rows <= 200, wanted
+        assert looked_at.blocks <= 600, wanted
 
 
 async def test_a_search_without_hits_reads_no_more_than_its_bound(pool: Pool, database_url: str) -> None:
@@ -228,7 +277,10 @@ async def test_a_search_without_hits_reads_no_more_than_its_bound(pool: Pool, da
     await pool.execute("VACUUM ANALYZE executions")
     never: tuple[dict[str, Any], ...] = ({"error": "never"}, {"status": COMPLETED}, {"status": COMPLETED, "since": NOW})
     for wanted in never:
-        assert await rows_read(database_url, **wanted) <= 2000, wanted
+        assert (await read(database_url, **wanted)).rows <= 2000, wanted
+    by_short_id = await read(database_url, step=10_000, short_id="00000000")
+    assert by_short_id.rows <= 10_001
+    assert by_short_id.blocks <= 300, "the index of the ids is enough"
 
 
 # Deleting

@@ -15,10 +15,11 @@ CONTEXT = "projectnil.context"
 
 
 class ApiContext(msgspec.Struct, frozen=True):
-    """The parts of the platform that one api process has."""
+    """The parts of the platform that one api process has. page_pool: for lists of executions."""
 
     settings: Settings
     pool: Pool
+    page_pool: Pool
     sandbox: SandboxPool
     executor: Executor
     troubles: Troubles

@@ -75,7 +75,7 @@ async def _input(request: Request) -> bytes:
 async def index(request: Request) -> Response:
     page = parse_page(request)
     wanted = _wanted(request, query_id(request, "function"), query_short_id(request))
-    found = await history.list_executions(context_of(request).pool, wanted, before=page.before, most=page.fetch)
+    found = await history.list_executions(context_of(request).page_pool, wanted, before=page.before, most=page.fetch)
     return _found_response(request, page, found)
 
 
@@ -83,7 +83,7 @@ async def index_of_function(request: Request) -> Response:
     function_id = FunctionId(path_id(request, "function"))
     page, wanted = parse_page(request), _wanted(request, function_id)
     found = await history.list_executions_of(
-        context_of(request).pool, function_id, wanted, before=page.before, most=page.fetch
+        context_of(request).page_pool, function_id, wanted, before=page.before, most=page.fetch
     )
     return _found_response(request, page, found)
 

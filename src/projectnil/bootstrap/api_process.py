@@ -12,7 +12,7 @@ import uvicorn
 from projectnil.api.app import Application
 from projectnil.api.context import ApiContext
 from projectnil.api.memory import TransferMemory
-from projectnil.bootstrap.connections import RECORD_CONNECTIONS, UPKEEP_CONNECTIONS
+from projectnil.bootstrap.connections import PAGE_CONNECTIONS, RECORD_CONNECTIONS, UPKEEP_CONNECTIONS
 from projectnil.bootstrap.http_connections import Connections, http_bounds, most_connections
 from projectnil.bootstrap.http_protocol import http_config
 from projectnil.bootstrap.signals import stop_requested
@@ -23,7 +23,7 @@ from projectnil.flows import retention
 from projectnil.flows.execution import Executor
 from projectnil.flows.ledger import Ledger
 from projectnil.flows.troubles import Troubles
-from projectnil.postgres.connections import Pool, opened_pool
+from projectnil.postgres.connections import PLANNED_IN_ORDER, PLANNED_ONCE, Pool, opened_pool
 from projectnil.postgres.migrations.runner import pending_changesets
 from projectnil.sandbox.pool import SandboxPool
 from projectnil.workers.patience import DATABASE_TROUBLE, forever
@@ -42,8 +42,9 @@ async def run_api(settings: Settings, database_url: str, listener: socket.socket
     Raises PlatformUnavailable when the database cannot be reached or has not this release's schema.
     """
     async with (
-        opened_pool(database_url, settings.database_connections, plans_once=True) as pool,
-        opened_pool(database_url, RECORD_CONNECTIONS, plans_once=True) as record_pool,
+        opened_pool(database_url, settings.database_connections, PLANNED_ONCE) as pool,
+        opened_pool(database_url, RECORD_CONNECTIONS, PLANNED_ONCE) as record_pool,
+        opened_pool(database_url, PAGE_CONNECTIONS, PLANNED_IN_ORDER) as page_pool,
         opened_pool(database_url, UPKEEP_CONNECTIONS) as upkeep_pool,
     ):
         await _check_schema(pool)
@@ -52,7 +53,7 @@ async def run_api(settings: Settings, database_url: str, listener: socket.socket
         ledger = Ledger(record_pool, upkeep_pool, node_id, settings.lease_s, troubles)
         async with _executor(settings, pool, ledger) as (sandbox, executor):
             memory = TransferMemory(settings.http_memory_bytes)
-            app = Application(ApiContext(settings, pool, sandbox, executor, troubles, memory))
+            app = Application(ApiContext(settings, pool, page_pool, sandbox, executor, troubles, memory))
             steps: dict[str, Callable[[], Awaitable[None]]] = {
                 "lease": lambda: renew_lease(ledger, settings.lease_s),
                 "recovery": lambda: recover(upkeep_pool, node_id, settings.lease_s),

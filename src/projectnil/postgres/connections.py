@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -28,6 +28,18 @@ _KEPT_S = 0.2
 _SESSION = {"application_name": "projectnil", "timezone": "UTC"}
 # The server ends a statement of a pool even if its client has gone away.
 _POOL_SESSION = {**_SESSION, "statement_timeout": f"{STATEMENT_TIMEOUT_S}s"}
+# For statements whose plan is the same for all arguments. Left to itself, Postgres plans a statement again each time
+# when it takes an array for longer than it is.
+PLANNED_ONCE: Mapping[str, str] = {"plan_cache_mode": "force_generic_plan"}
+# For pages of a large table: a plan for unknown arguments expects few rows, and would read all of them and sort. See
+# docs/decisions/044-plans-of-pages.md.
+PLANNED_IN_ORDER: Mapping[str, str] = {
+    **PLANNED_ONCE,
+    "enable_sort": "off",
+    "enable_bitmapscan": "off",
+    "max_parallel_workers_per_gather": "0",
+    "jit": "off",
+}
 
 
 class _PooledConnection(asyncpg.Connection):
@@ -49,11 +61,10 @@ async def connect(database_url: str) -> Connection:
         raise PlatformUnavailable(f"cannot connect to Postgres: {error or type(error).__name__}") from error
 
 
-async def open_pool(database_url: str, connections: int, *, plans_once: bool = False) -> Pool:
+async def open_pool(database_url: str, connections: int, planning: Mapping[str, str] | None = None) -> Pool:
     """A pool of at most `connections` connections, one of them open. Raises PlatformUnavailable.
 
-    plans_once: for statements whose plan is the same for all arguments. Left to itself, Postgres plans a statement anew
-    each time when it takes an array for longer than it is.
+    planning: settings of the server for its planner, such as PLANNED_ONCE.
     """
     try:
         return await asyncpg.create_pool(
@@ -63,16 +74,18 @@ async def open_pool(database_url: str, connections: int, *, plans_once: bool = F
             timeout=_CONNECT_TIMEOUT_S,
             command_timeout=STATEMENT_TIMEOUT_S,
             connection_class=_PooledConnection,
-            server_settings={**_POOL_SESSION, "plan_cache_mode": "force_generic_plan" if plans_once else "auto"},
+            server_settings={**_POOL_SESSION, **(planning or {})},
         )
     except (*DATABASE_ERRORS, ValueError) as error:
         raise PlatformUnavailable(f"cannot connect to Postgres: {error or type(error).__name__}") from error
 
 
 @asynccontextmanager
-async def opened_pool(database_url: str, connections: int, *, plans_once: bool = False) -> AsyncIterator[Pool]:
+async def opened_pool(
+    database_url: str, connections: int, planning: Mapping[str, str] | None = None
+) -> AsyncIterator[Pool]:
     """As `open_pool`, closed when the block ends; connections that are still in use are not waited for long."""
-    pool = await open_pool(database_url, connections, plans_once=plans_once)
+    pool = await open_pool(database_url, connections, planning)
     try:
         yield pool
     finally:
