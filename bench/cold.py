@@ -31,11 +31,11 @@ def measure(scale: Scale, folder: Path) -> Section:
     restarted = Row(what="serve, again on the same folder", unit="s")
     for run in range(scale.runs):
         data = folder / f"cold-{run}"
-        with _timed_start(data, started) as http:
+        with _timed_start(data, scale, started) as http:
             execute(http, ready(http, sources.JSON_AS), {})
             function_id = ready(http, f"{ECHO}// {run}\n")
             _add_first_and_warm(http, function_id, first)
-        with _timed_start(data, restarted) as http:
+        with _timed_start(data, scale, restarted) as http:
             http.get("/health")
             _add_first_and_warm(http, function_id, after_restart)
         shutil.rmtree(data)
@@ -44,9 +44,9 @@ def measure(scale: Scale, folder: Path) -> Section:
 
 
 @contextmanager
-def _timed_start(data_dir: Path, into: Row) -> Iterator[httpx.Client]:
+def _timed_start(data_dir: Path, scale: Scale, into: Row) -> Iterator[httpx.Client]:
     began = time.perf_counter()
-    with measured_platform(data_dir) as platform, platform.client() as http:
+    with measured_platform(data_dir, scale) as platform, platform.client() as http:
         into.add(time.perf_counter() - began)
         yield http
 

@@ -31,7 +31,7 @@ def measure(scale: Scale, folder: Path) -> Section:
         what=f"{count} registrations at once, all READY", unit="s", baseline=f"{count} x a fresh asc, {_ONE_LINE}"
     )
     median = Row(what=f"{count} registrations at once, the median one", unit="s")
-    with measured_platform(folder / "compiling") as platform, platform.client() as http:
+    with measured_platform(folder / "compiling", scale) as platform, platform.client() as http:
         ready(http, sources.JSON_AS)  # the warm-up is over then
         for run in range(scale.runs):
             for what, source in _sources().items():

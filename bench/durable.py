@@ -22,7 +22,7 @@ _NOTE = (
 def measure(scale: Scale, folder: Path) -> Section:
     """Runs the three in turn, at each number of connections."""
     # So many connections only for pgbench's sake; the platform opens them when it needs them.
-    with measured_platform(folder / "durable", database_connections="160") as platform:
+    with measured_platform(folder / "durable", scale, database_connections="160") as platform:
         with platform.client() as http:
             function_id = ready(http, ECHO)
             answer = http.post(f"/functions/{function_id}/execute", content=ECHO_BODY).text

@@ -21,7 +21,7 @@ _NOTE = (
 def measure(scale: Scale, folder: Path) -> Section:
     """Without and with the spinners, in turn, at one connection and at eight."""
     rows = {connections: _row(connections) for connections in (1, 8)}
-    with measured_platform(folder / "fairness", execution_timeout_s=str(scale.guest_limit_s)) as platform:
+    with measured_platform(folder / "fairness", scale, execution_timeout_s=str(scale.guest_limit_s)) as platform:
         with platform.client() as http:
             echo, spinner = ready(http, ECHO), ready(http, SPIN)
         requests = [echo_request(platform.url, echo)]

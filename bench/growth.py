@@ -60,7 +60,10 @@ def _grow(
 ) -> Iterator[Row]:
     """sizes: the first is the baseline's. add: SQL that adds so many."""
     first, *others = sizes
-    with _running(folder / f"few-{what}") as small, _running(folder / f"many-{what}") as large:
+    with (
+        _running(folder / f"few-{what}", scale) as small,
+        _running(folder / f"many-{what}", scale) as large,
+    ):
         small.run_sql(add, first)
         reached = 0
         for count in others:
@@ -81,8 +84,8 @@ class _Subject(msgspec.Struct, frozen=True):
 
 
 @contextmanager
-def _running(data_dir: Path) -> Iterator[_Subject]:
-    with measured_platform(data_dir) as platform:
+def _running(data_dir: Path, scale: Scale) -> Iterator[_Subject]:
+    with measured_platform(data_dir, scale) as platform:
         with platform.client() as http:
             function_id = ready(http, ECHO)
         yield _Subject(platform, function_id)

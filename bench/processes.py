@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psutil
 
+from bench.scale import Scale
 from projectnil.config import Settings
 from tests.support.platform import Platform, running_platform
 
@@ -21,9 +22,9 @@ _KINDS = {
 
 
 @contextmanager
-def measured_platform(data_dir: Path, **settings: str) -> Iterator[Platform]:
+def measured_platform(data_dir: Path, scale: Scale, **settings: str) -> Iterator[Platform]:
     """`pnil serve` as users have it: with a compiler that warms up, which the tests' does not."""
-    warm_ups = str(Settings().compiler_warm_ups)
+    warm_ups = str(0 if scale.is_smoke else Settings().compiler_warm_ups)
     with running_platform(data_dir, compiler_warm_ups=warm_ups, **settings) as platform:
         yield platform
 
