@@ -15,6 +15,8 @@ from deploy.tests import images
 from deploy.tests.podman import REPOSITORY, free_ports, podman, run
 
 NAME = "functions.example.com"
+# Another web application, whose pages may call.
+PORTAL = "https://portal.example.com"
 _ANSIBLE = REPOSITORY / ".venv-deploy" / "bin"
 _START_TIMEOUT_S = 60
 _DIAGNOSIS = """
@@ -157,6 +159,7 @@ def write_inventory(host: Host, operator: tuple[str, str]) -> None:
                 "projectnil_backup_from": str(folder / "backups"),
                 # What a container's limits leave room for.
                 "projectnil_max_connections": 400,
+                "projectnil_settings": {"PROJECTNIL_ALLOWED_ORIGINS": PORTAL},
                 # A release that is not healthy by then will not be.
                 "release_patience_s": 15,
             }

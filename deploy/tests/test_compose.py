@@ -76,9 +76,21 @@ def test_an_api_that_dies_comes_back(host: Host, api: httpx.Client) -> None:
     assert [function["name"] for function in api.get("/functions").json()] == ["echo"]
 
 
-def test_what_was_stored_outlives_the_containers(host: Host, api: httpx.Client) -> None:
+def test_another_container_reaches_the_api_by_its_name(host: Host) -> None:
+    asking = "import urllib.request as http; print(http.urlopen('http://api:8080/health').status)"
+    assert host.ssh(f'podman exec projectnil_compiler_1 python3 -c "{asking}"') == "200\n"
+
+
+def test_a_proxy_is_named_in_the_settings(host: Host, api: httpx.Client) -> None:
+    named = {"Host": "functions.example.com"}
+    assert api.get("/health", headers=named).status_code == 421
+    host.ssh(f"echo PROJECTNIL_ALLOWED_HOSTS={named['Host']} >>{COMPOSE}/.env")
     host.ssh(f"cd {COMPOSE} && podman-compose down && podman-compose up --detach", timeout_s=180)
     wait_up(api)
+    assert api.get("/health", headers=named).status_code == 200
+
+
+def test_what_was_stored_outlived_the_containers(api: httpx.Client) -> None:
     echo = api.get("/functions").json()[0]["id"]
     assert [found["output"] for found in details(api, echo)] == [{"a": 1}]
 

@@ -17,7 +17,7 @@ from deploy.tests.conftest import OPERATOR
 from deploy.tests.containers import assert_no_rights_to_spare, inspect
 from deploy.tests.document import Document
 from deploy.tests.history import read_history
-from deploy.tests.host import NAME, Host
+from deploy.tests.host import NAME, PORTAL, Host
 from deploy.tests.load import Load
 from deploy.tests.podman import podman, run
 from tests.support.functions import ECHO, FAIL, execute, ready
@@ -28,6 +28,7 @@ DEPLOY = "ansible-playbook deploy.yml"
 FIRST = f"{DEPLOY} --extra-vars projectnil_version=0.1.0"
 UPGRADE = f"{DEPLOY} --extra-vars projectnil_version=0.2.0"
 RESTORE = "ansible-playbook restore.yml --extra-vars projectnil_backup=projectnil-20261122T031500Z.tar.gz"
+NO_PASSWORD = httpx.Auth()
 # Since it was last started by hand or by a deployment.
 _RESTARTS = "systemctl show --property=NRestarts --value projectnil-compiler"
 
@@ -124,6 +125,30 @@ def test_the_platform_is_asked_by_its_own_name_and_no_other(api: httpx.Client) -
     assert api.get("/functions", headers={"Host": NAME, "Origin": f"https://{NAME}"}).status_code == 200
     assert api.get("/functions", headers={"Host": NAME, "Origin": "https://evil.example"}).status_code == 403
     assert api.get("/functions", headers={"Host": "evil.example"}).status_code == 421
+
+
+def test_pages_of_an_allowed_origin_ask_without_a_password_and_call_with_one(api: httpx.Client) -> None:
+    asking = {"Host": NAME, "Origin": PORTAL, "Access-Control-Request-Method": "POST"}
+    answer = api.options("/functions", headers=asking, auth=NO_PASSWORD)
+    assert answer.status_code == 204
+    assert answer.headers["Access-Control-Allow-Origin"] == PORTAL
+    assert "authorization" in answer.headers["Access-Control-Allow-Headers"].lower()
+    called = api.get("/functions", headers={"Host": NAME, "Origin": PORTAL})
+    assert (called.status_code, called.headers["Access-Control-Allow-Origin"]) == (200, PORTAL)
+    assert (
+        api.options("/functions", headers={**asking, "Origin": "https://evil.example"}, auth=NO_PASSWORD).status_code
+        == 403
+    )
+
+
+@pytest.mark.parametrize(
+    ("method", "without"),
+    [("GET", ""), ("POST", ""), ("OPTIONS", "Origin"), ("OPTIONS", "Access-Control-Request-Method")],
+)
+def test_nothing_but_a_preflight_passes_without_a_password(api: httpx.Client, method: str, without: str) -> None:
+    asking = {"Host": NAME, "Origin": PORTAL, "Access-Control-Request-Method": "POST"}
+    asking.pop(without, None)
+    assert api.request(method, "/functions", headers=asking, auth=NO_PASSWORD).status_code == 401
 
 
 def test_the_client_calls_with_a_password_and_shows_it_to_nobody(url: str, folder: Path) -> None:

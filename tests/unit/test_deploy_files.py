@@ -64,8 +64,12 @@ def test_a_container_has_the_same_memory_in_compose_and_in_ansible(service: str)
 def test_the_example_shows_the_defaults_of_compose() -> None:
     text = (DEPLOY / "compose" / "compose.yaml").read_text()
     shown = re.findall(r"^#([A-Z_]+)=(.*)$", (DEPLOY / "compose" / "example.env").read_text(), flags=re.MULTILINE)
-    defaults = dict(re.findall(r"\$\{([A-Z_]+):-([^}]*)\}", text))
-    assert {name: value for name, value in shown if not name.startswith("PROJECTNIL_")} == defaults
+    defaults = re.findall(r"\$\{([A-Z_]+):-([^}]*)\}", text)
+    assert _of_compose(shown) == _of_compose(defaults)
+
+
+def _of_compose(variables: list[tuple[str, str]]) -> dict[str, str]:
+    return {name: value for name, value in variables if not name.startswith("PROJECTNIL_")}
 
 
 def test_every_variable_that_the_roles_read_is_shown_to_the_operator() -> None:
@@ -80,11 +84,15 @@ def _words(path: Path) -> list[str]:
     return "".join(letter if letter.isalnum() or letter == "_" else " " for letter in path.read_text()).split()
 
 
-def test_the_platform_behind_the_proxy_is_known_by_its_name_and_operators_may_say_otherwise() -> None:
+def test_the_platform_behind_the_proxy_is_known_by_its_name_and_operators_may_add_others() -> None:
     template = (DEPLOY / "ansible" / "roles" / "release" / "templates" / "projectnil.env.j2").read_text()
     assert '"PROJECTNIL_ALLOWED_HOSTS": projectnil_domain' in template
     assert '"PROJECTNIL_ALLOWED_ORIGINS": "https://" ~ projectnil_domain' in template
-    assert "names | combine(projectnil_settings)" in template
+    assert "[own[name], projectnil_settings[name] | default('')]" in template
+
+
+def test_in_compose_containers_reach_the_api_by_its_name_and_operators_may_add_others() -> None:
+    assert COMPOSE["api"]["environment"]["PROJECTNIL_ALLOWED_HOSTS"] == "api,${PROJECTNIL_ALLOWED_HOSTS:-}"
 
 
 def test_liquibase_applies_every_file_that_pnil_applies_in_the_same_order() -> None:
