@@ -14,14 +14,16 @@ from bench.processes import measured_platform, memory_mib
 from bench.scale import Scale
 from projectnil.api.paging import encode_cursor
 from projectnil.domain.ids import first_id_at
-from tests.support.functions import ECHO, execute, ready
+from tests.support.functions import ECHO, FAIL, execute, ready
 from tests.support.platform import Platform
 
 _NOTE = (
     "Two platforms stand side by side: one stays as small as the baseline, the other grows; they are measured in turn, "
     "so that the machine's moods meet both. Executions are spread over the eight weeks before. One connection. The "
     "functions' modules all differ; up to 100 of them are executed in turn. Memory: of each kind of process, what it "
-    "has for itself and its share of what it shares (PSS)."
+    "has for itself and its share of what it shares (PSS). One execution in 20 is of a function that always fails, 20 "
+    "are of one that has not run since; of the others one in 1,000 FAILED. Filters are compared with an unfiltered "
+    "page of the same platform; a search that finds nothing looks at up to 100,000 executions."
 )
 _FLAT = Goal(at_most=1.2)
 _CYCLED = 100
@@ -30,10 +32,15 @@ _PAGE = "limit=50"
 # Old executions as they are when they have ended. The ids carry their time (uuidv7 with a shift).
 _STORE = """
 SELECT ensure_execution_partitions(now() - interval '{weeks} weeks', now());
-INSERT INTO executions (id, function_id, status, input, output, created_at, started_at, completed_at)
-SELECT uuidv7(-age), '{function_id}', 'COMPLETED', '{{"hello":"world"}}', '{{"hello":"world"}}',
-       now() - age, now() - age, now() - age
-FROM (SELECT interval '{weeks} weeks' * (nth::float8 / {count}) + interval '1 minute' AS age
+INSERT INTO executions
+    (id, function_id, status, input, output, error_message, created_at, started_at, completed_at)
+SELECT uuidv7(-age), function_id::uuid, (CASE WHEN fails THEN 'FAILED' ELSE 'COMPLETED' END)::execution_status,
+       '{{"hello":"world"}}', CASE WHEN NOT fails THEN '{{"hello":"world"}}'::jsonb END,
+       CASE WHEN fails THEN 'abort: no luck today in function.ts(1:49)' END, now() - age, now() - age, now() - age
+FROM (SELECT interval '{weeks} weeks' * (nth::float8 / {count}) + interval '1 minute' AS age,
+             CASE WHEN nth > {count} - 20 THEN '{quiet_id}' WHEN nth % 20 = 3 THEN '{failing_id}'
+                  ELSE '{function_id}' END AS function_id,
+             nth <= {count} - 20 AND (nth % 20 = 3 OR nth % 1000 = 500) AS fails
       FROM generate_series(1, {count}) AS nth) AS ages;
 VACUUM ANALYZE executions;
 """
@@ -70,16 +77,21 @@ def _grow(
             large.run_sql(add, count - reached)
             reached = count
             yield from _compare(scale, large, small, f"{count:,} {what}", f"{first:,} {what}", requests)
+        if what == "executions":
+            yield from _compare_filters(scale, large, f"{reached:,} {what}")
 
 
 class _Subject(msgspec.Struct, frozen=True):
-    """A platform under measurement, and its echo."""
+    """A platform under measurement, and its functions: an echo, one that always fails, one that has not run since."""
 
     platform: Platform
     function_id: str
+    failing_id: str
+    quiet_id: str
 
     def run_sql(self, template: str, count: int) -> None:
-        sql = template.format(function_id=self.function_id, count=count, weeks=_WEEKS)
+        ids = {"function_id": self.function_id, "failing_id": self.failing_id, "quiet_id": self.quiet_id}
+        sql = template.format(**ids, count=count, weeks=_WEEKS)
         run_sql(self.platform.data_dir / "postgres", sql)
 
 
@@ -87,8 +99,8 @@ class _Subject(msgspec.Struct, frozen=True):
 def _running(data_dir: Path, scale: Scale) -> Iterator[_Subject]:
     with measured_platform(data_dir, scale) as platform:
         with platform.client() as http:
-            function_id = ready(http, ECHO)
-        yield _Subject(platform, function_id)
+            ids = [ready(http, source) for source in (ECHO, FAIL, ECHO)]
+        yield _Subject(platform, *ids)
 
 
 Requests = dict[str, list[Request]]
@@ -104,19 +116,49 @@ def _history(subject: _Subject) -> Requests:
         "deep page of one function": [
             Request("GET", f"{url}/functions/{function_id}/executions?{_PAGE}&cursor={cursor}", '"COMPLETED"')
         ],
-        **{
-            f"page of {what}": [Request("GET", f"{url}/executions?{_PAGE}&{query}", "[")]
-            for what, query in (
-                ("COMPLETED", "status=COMPLETED"),
-                ("FAILED, of which there are none", "status=FAILED"),
-                ("RUNNING, of which there are none", "status=RUNNING"),
-                ("one function", f"function={function_id}"),
-                ("a time long ago", f"until={_rfc3339(_WEEKS / 2)}"),
-                ("an hour long ago", f"since={_rfc3339(_WEEKS / 2)}&until={_rfc3339(_WEEKS / 2 - 1 / 168)}"),
-                ("an error that never was", "error=never"),
-            )
-        },
     }
+
+
+def _filters(subject: _Subject) -> dict[str, str]:
+    """Queries by what they ask for."""
+    busy, failing, quiet = (f"function={each}" for each in (subject.function_id, subject.failing_id, subject.quiet_id))
+    since, until = f"since={_rfc3339(_WEEKS / 2)}", f"until={_rfc3339(_WEEKS / 2)}"
+    hour = f"{since}&until={_rfc3339(_WEEKS / 2 - 1 / 168)}"
+    return {
+        "COMPLETED": "status=COMPLETED",
+        "FAILED": "status=FAILED",
+        "RUNNING, of which there are none": "status=RUNNING",
+        "a time long ago": until,
+        "an hour long ago": hour,
+        "a time to come": f"since={_rfc3339(-1)}",
+        "a function that has nearly all": busy,
+        "its FAILED": f"{busy}&status=FAILED",
+        "its RUNNING, of which there are none": f"{busy}&status=RUNNING",
+        "its last weeks": f"{busy}&{since}",
+        "its hour long ago": f"{busy}&{hour}",
+        "its FAILED of the last weeks": f"{busy}&{since}&status=FAILED",
+        "a function that has not run since": quiet,
+        "its last weeks, in which it has none": f"{quiet}&{since}",
+        "its FAILED, of which there are none": f"{quiet}&status=FAILED",
+        "FAILED of one that always fails": f"{failing}&status=FAILED",
+        "COMPLETED of it, of which there are none": f"{failing}&status=COMPLETED",
+        "an error": "error=no+luck",
+        "an error that never was": "error=never",
+        "a short id that never was": "shortId=00000000",
+    }
+
+
+def _compare_filters(scale: Scale, subject: _Subject, size: str) -> Iterator[Row]:
+    """Each in turn with an unfiltered page."""
+    page = f"{subject.platform.url}/executions?{_PAGE}"
+    brief = msgspec.structs.replace(scale, load_s=scale.load_s / 4, warm_up_s=scale.warm_up_s / 4)
+    filters = list(_filters(subject).items())
+    for what, query in filters[::5] if scale.is_smoke else filters:
+        row = Row(what=f"p50 of a page of {what}, {size}", unit="ms", baseline="an unfiltered page", goal=_FLAT)
+        for _ in range(scale.runs):
+            ours, theirs = ([Request("GET", url, "[")] for url in (f"{page}&{query}", page))
+            row.add(run_load(ours, 1, brief).p50_ms, run_load(theirs, 1, brief).p50_ms)
+        yield row
 
 
 def _rfc3339(weeks_ago: float) -> str:
@@ -126,7 +168,8 @@ def _rfc3339(weeks_ago: float) -> str:
 def _in_turn(subject: _Subject) -> Requests:
     url = subject.platform.url
     with subject.platform.client() as http:
-        identifiers = [each["id"] for each in http.get(f"/functions?limit={_CYCLED}").json()]
+        found = http.get(f"/functions?limit={_CYCLED}").json()
+        identifiers = [each["id"] for each in found if each["id"] != subject.failing_id]
         for function_id in identifiers:
             execute(http, function_id, {})  # its machine code is made then
     return {
