@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -190,6 +191,49 @@ def test_numbers_are_printed_as_they_are_recorded(pnil: Pnil, tmp_path: Path) ->
         shown = pnil("execution", execution_id, *arguments).stdout
         assert '"b": 0.12345678901234567890123456789' in shown
         assert '"n": 123456789012345678901234567890.5' in shown
+
+
+# As people and programs write them; no float holds most of them.
+NUMBERS = [
+    "1.10",
+    "-0",
+    "-0.0",
+    "1e400",
+    "-1.5e-7",
+    "1E+2",
+    "2.5e2",
+    "12345678901234567890123",
+    "0.123456789012345678901234567891",
+    "-9007199254740993",
+    "1e22",
+    "5e-324",
+    "100000000000000000000000.5",
+    "0.30000000000000000000000000000000000000000001",
+]
+
+
+def values_in(text: str) -> list[Decimal]:
+    """The numbers of the list `n`, wherever it is, to the last digit."""
+    (found,) = re.findall(r'"n": ?\[([^\]]*)\]', text)
+    return [Decimal(number) for number in found.split(",")]
+
+
+@pytest.mark.parametrize("spelled_by", ["the caller", "the function"])
+def test_every_number_is_shown_to_its_last_digit_whichever_way_it_comes_out(
+    pnil: Pnil, tmp_path: Path, spelled_by: str
+) -> None:
+    text = f'{{"n": [{", ".join(NUMBERS)}]}}'
+    source = ECHO if spelled_by == "the caller" else ECHO.replace("return input", f"return '{text}'")
+    pnil.json("deploy", write(tmp_path, "every-number.ts", source))
+    invoked = pnil("invoke", "every-number", text).stdout
+    whole = pnil("invoke", "every-number", text, "--json").stdout
+    shown = pnil("execution", json.loads(whole)["id"]).stdout
+    as_json = pnil("execution", json.loads(whole)["id"], "--json").stdout
+    ways = [invoked, whole, *shown.partition("output ")[::2], *as_json.partition('"output"')[::2]]
+    assert [values_in(way) for way in ways] == [[Decimal(number) for number in NUMBERS]] * 6
+    assert ("1.10," in invoked, "1.10," in shown, "1.1," in invoked) == (
+        (True, True, False) if spelled_by == "the function" else (False, False, True)
+    )
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from projectnil.api.examples import FUNCTION_ID
 from projectnil.api.guides import GUIDES
 from projectnil.api.openapi import problem_kinds
 from projectnil.api.routes import OPERATIONS
-from tests.support.functions import wait_compiled
+from tests.support.functions import ECHO, ready, wait_compiled
 from tests.support.platform import Platform
 
 CHROMIUM = shutil.which("chromium")
@@ -129,6 +129,20 @@ def test_each_operation_can_be_tried_in_the_page(platform: Platform, browser: Br
     assert send(page, "functions_delete", id=function_id).startswith("204")
     # What a browser says itself about the 400.
     assert [text for text in complaints if "status of 400" not in text] == []
+    page.close()
+
+
+def test_an_answer_in_the_page_has_every_digit_that_the_platform_sent(platform: Platform, browser: Browser) -> None:
+    numbers = "[1.10, 1e400, 12345678901234567890123, 0.123456789012345678901234567891, 1e-7, 5e-324]"
+    with platform.client() as http:
+        function_id = ready(http, ECHO.replace("return input", f"return '{numbers}'"), "digits")
+    page = browser.new_page()
+    page.goto(f"{platform.url}/docs")
+    shown = send(page, "executions_execute", id=function_id, body=f'{{"input": {{"n": {numbers}}}}}')
+    assert f'"output": {numbers}' in re.sub(r"\[\s+", "[", re.sub(r",\s+", ", ", re.sub(r"\s+\]", "]", shown)))
+    recorded = send(page, "executions_show", id=str(re.findall(r'"id": "([^"]+)"', shown)[0]))
+    for number in ("1.10", "12345678901234567890123", "0.123456789012345678901234567891"):
+        assert number in recorded
     page.close()
 
 
