@@ -2,6 +2,7 @@
 
 import json
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from projectnil.domain import json_text
 from projectnil.domain.json_text import canonical_json, compact_json
+from tests.support.steps import steps_of
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 NUMBERS = st.decimals(allow_nan=False, allow_infinity=False, places=None).filter(
@@ -56,6 +58,8 @@ VALUES = st.recursive(
         ("9007199254740993", "9007199254740993"),
         ("18446744073709551616", "18446744073709551616"),
         ("0.30000000000000004", "0.30000000000000004"),
+        pytest.param("1e" + 5_000 * "0" + "1", "10", id="an exponent of 5,001 digits"),
+        pytest.param("12E-" + 5_000 * "0" + "1", "1.2", id="a negative one"),
     ],
 )
 def test_a_number_has_its_shortest_exact_spelling(given: str, canonical: str) -> None:
@@ -209,3 +213,26 @@ def _keys(value: Any) -> Any:
 
 def _unsigned(number: str) -> str:
     return number.removeprefix("-") if Decimal(number) == 0 else number
+
+
+def test_each_number_is_spelled_anew_once_however_often_it_comes() -> None:
+    few, many = [partial(canonical_json, b"[" + count * b"1e1, " + b"1]") for count in (10, 10_000)]
+    assert many() == b"[" + 10_000 * b"10," + b"1]"
+    assert steps_of(many) < 2 * steps_of(few)
+
+
+def test_more_numbers_than_are_remembered_are_spelled_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_text, "_MOST_SPELLINGS", 3)
+    numbers = [f"{nth}e1" for nth in range(1, 10)] * 2
+    assert (
+        canonical_json(f"[{','.join(numbers)}]".encode()) == f"[{','.join(f'{nth[:-2]}0' for nth in numbers)}]".encode()
+    )
+
+
+def test_exponents_are_added_up_wherever_they_stand_but_in_strings() -> None:
+    exponents = ", ".join([*300 * ["1e399"], *100 * ["-2.50E+0300"], *100 * ["true"], *100 * ["3e-7"]])
+    strings = json.dumps([*1_000 * ["1e399"], "\\", '"', '\\"e399'])
+    room = ' "' + 10_000 * "x" + '"'
+    assert canonical_json(f"[{exponents}, {strings}, {room}]".encode())
+    with pytest.raises(json_text.UnstorableJson, match="would be 150,400 digits long"):
+        canonical_json(f'[{exponents}, {strings[:40]}", 1]]'.encode())

@@ -1,6 +1,7 @@
 """Numbers of JSON by their exact decimal value: within the limits of what is stored, in their shortest spelling."""
 
 import re
+from typing import Any
 
 NUMBER_DIGITS = 1_000
 # A short number with a large exponent is stored in few bytes and read back as that many digits.
@@ -14,6 +15,9 @@ _is_fraction = re.compile(r"-?[0-9]{1,20}\.[0-9]{1,40}").fullmatch
 _SHORTEST = re.compile(r"-?(?:0\.(?!000000)[0-9]{0,40}[1-9]|[1-9][0-9]{0,20}\.[0-9]{0,40}[1-9])")
 
 
+_EXPONENT = re.compile("[eE]")
+_PARTS = re.compile(r"(-?+)([0-9]++)(?:\.([0-9]++))?+(?:[eE]\+?(-?+)0*+([0-9]*+))?+").fullmatch
+
 # For the common case: a fraction that has its shortest spelling already.
 is_shortest = _SHORTEST.fullmatch
 
@@ -26,32 +30,43 @@ def shortest(number: str) -> str:
     """The one spelling of a number's value: `1.0` is `1`, `2.5e2` is `250`, `-0` is `0`; no digit is lost.
 
     Whole numbers from 1e21 and fractions below 1e-6 have an exponent where that is shorter: `1e21`, `1.5e-7`, but
-    `1234567890123456789012`. Raises UnstorableNumber.
+    `1234567890123456789012`. number: one that check_number has passed.
     """
     if _is_fraction(number) and not number.startswith(_NEARLY_ZERO):
         return number.rstrip("0").rstrip(".")
-    check_number(number)
-    sign = "-" if number.startswith("-") else ""
-    mantissa, _, exponent = number.lower().removeprefix("-").partition("e")
-    whole, _, fraction = mantissa.partition(".")
+    sign, whole, fraction, is_small, exponent = _parts(number)
     written = (whole + fraction).lstrip("0")
     digits = written.rstrip("0")
     if not digits:
         return "0"
     # The value is `digits` times ten to this power.
-    power = int(exponent or "0") - len(fraction) + len(written) - len(digits)
+    power = int(f"{is_small}{exponent or 0}") - len(fraction) + len(written) - len(digits)
     return sign + _spell(digits, power)
 
 
-def check_number(number: str) -> None:
-    """Raises UnstorableNumber when it has too many digits, or would have when written out."""
-    mantissa, _, exponent = number.replace("E", "e").partition("e")
-    if len(mantissa) - mantissa.startswith("-") > NUMBER_DIGITS:
-        raise UnstorableNumber(f"has more than {NUMBER_DIGITS} digits")
+def check_number(number: str) -> int:
+    """How many digits its exponent adds when it is written out.
+
+    Raises UnstorableNumber when it has too many digits, or would have then.
+    """
+    if len(number) > NUMBER_DIGITS:
+        mantissa = _EXPONENT.split(number, 1)[0]
+        if len(mantissa) - mantissa.startswith("-") > NUMBER_DIGITS:
+            raise UnstorableNumber(f"has more than {NUMBER_DIGITS} digits")
     # It may be long: only a short one becomes an integer.
-    magnitude = exponent.lstrip("+-0")
-    if len(magnitude) > 4 or int(magnitude or "0") > NUMBER_EXPONENT:
+    exponent = _parts(number)[4]
+    if len(exponent) > 4 or int(exponent or 0) > NUMBER_EXPONENT:
         raise UnstorableNumber(f"has an exponent beyond {NUMBER_EXPONENT}")
+    return int(exponent or 0)
+
+
+def _parts(number: str) -> tuple[str | Any, ...]:
+    """Its sign, the digits before its point, those after it; its exponent's sign, and the exponent's digits without
+    zeros before them. Each may be empty."""
+    found = _PARTS(number)
+    if found is None:
+        raise ValueError(f"not a number of JSON: {number[:100]!r}")
+    return found.groups("")
 
 
 def unsigned_zero(number: str) -> str:

@@ -30,8 +30,11 @@ _TOKEN = re.compile(_STRING.pattern + rb'|[\[\]{}:,]|[^\s\[\]{}:,"]++', re.DOTAL
 # Whole numbers of up to 21 digits have one spelling.
 _LONG_WHOLE = re.compile(rb"[0-9]{22}")
 _STRING_OR_LONG_WHOLE = re.compile(_STRING.pattern + rb"|(?<![0-9.eE+-])-?[0-9]{22,}+(?![.eE])", re.DOTALL)
+_STRING_OR_EXPONENT = re.compile(_STRING.pattern + rb"|[eE][+-]?+0*+([0-9]++)", re.DOTALL)
 # A backslash that is itself escaped begins no escape.
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*+\\u0000")
+# So many different numbers are remembered while a text is under way.
+_MOST_SPELLINGS = 10_000
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _STEP = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 
@@ -78,25 +81,38 @@ class _Refused(Exception):
     """str() is what find_problem would say of it."""
 
 
-class _Numbers(threading.local):
-    """Decodes in one thread. zeros: how many digits the exponents of the text under way add when written out."""
+class _Spellings(dict[str, msgspec.Raw]):
+    """Of each number with a fraction or an exponent, as it is written: found out once in a text.
+
+    zeros: the most digits that the exponent of one adds when written out.
+    """
 
     def __init__(self) -> None:
         self.zeros = 0
         self._spell: Spelling = shortest
-        self.decode = msgspec.json.Decoder(float_hook=self._number).decode
 
     def begin(self, spell: Spelling) -> None:
+        self.clear()
         self.zeros = 0
         self._spell = spell
 
-    def _number(self, number: str) -> msgspec.Raw:
+    def __missing__(self, number: str) -> msgspec.Raw:
         if is_shortest(number):
-            return msgspec.Raw(number)
-        check_number(number)
-        exponent = number.replace("E", "e").partition("e")[2]
-        self.zeros += int(exponent.lstrip("+-0") or "0")
-        return msgspec.Raw(self._spell(number))
+            spelled = msgspec.Raw(number)
+        else:
+            self.zeros = max(self.zeros, check_number(number))
+            spelled = msgspec.Raw(self._spell(number))
+        if len(self) < _MOST_SPELLINGS:
+            self[number] = spelled
+        return spelled
+
+
+class _Numbers(threading.local):
+    """Decodes in one thread."""
+
+    def __init__(self) -> None:
+        self.spellings = _Spellings()
+        self.decode = msgspec.json.Decoder(float_hook=self.spellings.__getitem__).decode
 
 
 _numbers = _Numbers()
@@ -104,24 +120,34 @@ _numbers = _Numbers()
 
 def _rewrite(text: bytes, spell: Spelling, most_tokens: int | None) -> bytes:
     numbers = _numbers
-    numbers.begin(spell)
+    numbers.spellings.begin(spell)
     try:
-        rewritten = _respell(text, spell, numbers)
+        rewritten = _respell(text, spell, numbers.decode)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, UnstorableNumber, _Refused) as error:
         raise _explain(text, error, most_tokens) from None
-    if numbers.zeros > EXPANDED_DIGITS + EXPANDED_DIGITS_PER_BYTE * len(text):
-        raise UnstorableJson(f"has numbers that would be {numbers.zeros:,} digits long when written out")
+    if numbers.spellings.zeros:
+        _check_zeros(text, numbers.spellings.zeros)
     return rewritten
 
 
-def _respell(text: bytes, spell: Spelling, numbers: _Numbers) -> bytes:
+def _check_zeros(text: bytes, most_of_one: int) -> None:
+    """For valid JSON only. most_of_one: the most that the exponent of one number adds."""
+    allowed = EXPANDED_DIGITS + EXPANDED_DIGITS_PER_BYTE * len(text)
+    if (text.count(b"e") + text.count(b"E")) * most_of_one <= allowed:
+        return
+    zeros = sum(int(found[1]) for found in _STRING_OR_EXPONENT.finditer(text) if found[1])  # up to three digits
+    if zeros > allowed:
+        raise UnstorableJson(f"has numbers that would be {zeros:,} digits long when written out")
+
+
+def _respell(text: bytes, spell: Spelling, decode: Callable[[bytes], Any]) -> bytes:
     containers = text.count(b"[") + text.count(b"{")
     if containers > MOST_CONTAINERS_AT_ONCE:
         _check_syntax(text)
         _check_depth(text)
-        rewritten = _respell_by_token(text, numbers.decode)
+        rewritten = _respell_by_token(text, decode)
     else:
-        rewritten = _encode(numbers.decode(text))
+        rewritten = _encode(decode(text))
         if containers > DEPTH:
             _check_depth(rewritten)
     if b"\\u0000" in rewritten and _NUL.search(rewritten):
