@@ -22,7 +22,7 @@ from projectnil.flows import recovery, retention
 from projectnil.postgres import executions, functions, nodes, partitions
 from projectnil.postgres.coalescer import Coalescer
 from projectnil.postgres.connections import Connection, Pool, transaction
-from projectnil.postgres.executions import FinishedExecution, NewExecution
+from projectnil.postgres.executions import FinishedExecution, NewExecution, WithdrawnExecution, Write
 from tests.support.postgres import make_ready, until_waiting
 
 
@@ -42,9 +42,12 @@ async def make_node(pool: Pool, lease_s: float = 60.0) -> NodeId:
     return node_id
 
 
-async def start(pool: Pool, node_id: NodeId, *rows: NewExecution) -> list[datetime | None]:
+async def record(pool: Pool, node_id: NodeId, *rows: Write) -> list[datetime | None]:
     async with pool.acquire() as conn:
         return await executions.record(conn, node_id, rows)
+
+
+start = record
 
 
 def running(function_id: FunctionId, revision: int = 1) -> NewExecution:
@@ -95,6 +98,26 @@ async def test_only_a_commit_with_an_outcome_waits_for_the_disk(pool: Pool) -> N
         assert await flushes(first) == 0
         assert await flushes(completed(first.id), second) == 1
         assert await flushes(completed(second.id)) == 1
+
+
+@pytest.mark.parametrize("begins", [False, True])
+@pytest.mark.parametrize("ends", [False, True])
+async def test_executions_that_never_began_go_with_whatever_else_is_written(
+    pool: Pool, begins: bool, ends: bool
+) -> None:
+    function_id, node_id = await make_ready(pool), await make_node(pool)
+    withdrawn, done, ended, begun = [running(function_id) for _ in range(4)]
+    await start(pool, node_id, withdrawn, done, ended)
+    await record(pool, node_id, completed(done.id))
+    others: list[Write] = [*[completed(ended.id)] * ends, *[begun] * begins]
+    gone = [WithdrawnExecution(each.id) for each in (withdrawn, done)]
+    moments = await record(pool, node_id, gone[0], *others, gone[1])
+    # One that has an outcome stays.
+    assert [moment is not None for moment in moments] == [True, *(True for _ in others), False]
+    left = {row["id"]: row["status"] for row in await pool.fetch("SELECT id::text, status FROM executions")}
+    expected = {done.id: "COMPLETED", ended.id: "COMPLETED" if ends else "RUNNING"}
+    assert left == (expected | {begun.id: "RUNNING"} if begins else expected)
+    assert await record(pool, node_id, gone[0]) == [None]
 
 
 async def test_a_function_that_is_being_deleted_is_passed_over_and_not_waited_for(pool: Pool) -> None:

@@ -259,3 +259,32 @@ async def test_what_other_nodes_are_told_to_look_at_begins_before_the_smallest_i
     await ledger.renew_lease()
     oldest = await pool.fetchval("SELECT oldest_execution_id::text FROM nodes")
     assert oldest < second.id < first.id
+
+
+COUNTED_DELETES = """
+CREATE TABLE deletes (n integer);
+CREATE FUNCTION count_delete() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN INSERT INTO deletes VALUES (1); RETURN NULL; END $$;
+CREATE TRIGGER count_delete AFTER DELETE ON executions FOR EACH STATEMENT EXECUTE FUNCTION count_delete()
+"""
+
+
+async def test_many_that_cannot_begin_are_withdrawn_together(
+    pool: Pool, ledger: Ledger, function_id: FunctionId
+) -> None:
+    rows = [running(function_id) for _ in range(200)]
+    await asyncio.gather(*(ledger.begin(row) for row in rows))
+    await pool.execute(COUNTED_DELETES)
+    assert await asyncio.gather(*(ledger.withdraw(row.id) for row in rows)) == [True] * 200
+    assert await outcomes(pool) == []
+    assert await pool.fetchval("SELECT count(*) FROM deletes") < 10
+    await ledger.end_lease()  # nothing is in flight
+    assert await pool.fetchval("SELECT count(*) FROM nodes") == 0
+
+
+async def test_one_that_has_an_outcome_cannot_be_withdrawn(pool: Pool, ledger: Ledger, function_id: FunctionId) -> None:
+    new = running(function_id)
+    await ledger.begin(new)
+    await ledger.finish(completed(new))
+    assert not await ledger.withdraw(new.id)
+    assert await outcomes(pool) == [("COMPLETED", None)]

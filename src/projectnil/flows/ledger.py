@@ -1,4 +1,4 @@
-"""The two writes of every execution, and what becomes of one whose write went wrong.
+"""The writes of every execution, and what becomes of one whose write went wrong.
 
 An execution is in the ledger from before its first write until its outcome is durable. Whatever ends it without that,
 an error of the database or a surprise, leaves it in doubt: at each renewal of the lease its outcome is written again,
@@ -22,7 +22,7 @@ from projectnil.postgres import executions, nodes, partitions
 from projectnil.postgres.coalescer import Coalescer
 from projectnil.postgres.connections import STATEMENT_TIMEOUT_S, Connection, Pool
 from projectnil.postgres.errors import CHECK_VIOLATED, DATABASE_ERRORS, PARENT_GONE, ROW_ERRORS
-from projectnil.postgres.executions import FinishedExecution, NewExecution
+from projectnil.postgres.executions import FinishedExecution, NewExecution, WithdrawnExecution, Write
 
 log = structlog.get_logger()
 
@@ -55,9 +55,7 @@ class Ledger:
         self._lease_s = lease_s
         self._troubles = troubles or Troubles()
         self._ids = ExecutionIds()
-        self._rows: Coalescer[NewExecution | FinishedExecution, datetime | None] = Coalescer(
-            pool, self._record, _size_bytes
-        )
+        self._rows: Coalescer[Write, datetime | None] = Coalescer(pool, self._record, _size_bytes)
         self._pool = pool
         self._in_flight: dict[ExecutionId, None] = {}
         self._doubts: dict[ExecutionId, _Doubt] = {}
@@ -117,8 +115,7 @@ class Ledger:
     async def withdraw(self, execution_id: ExecutionId) -> bool:
         """The execution never began: its row goes. False when that could not be done."""
         try:
-            async with self._pool.acquire() as conn:
-                gone = await executions.withdraw(conn, execution_id)
+            gone = await self._rows.submit(WithdrawnExecution(execution_id)) is not None
         except DATABASE_ERRORS as error:
             log.warning("execution.withdrawal_failed", executionId=execution_id, error=str(error))
             return False
@@ -162,9 +159,7 @@ class Ledger:
         # Within a millisecond ids are not ordered, and what is known of the database's clock is not exact.
         return first_id_at(moment_of(oldest) - _CLOCK_MARGIN)
 
-    async def _record(
-        self, conn: Connection, rows: Sequence[NewExecution | FinishedExecution]
-    ) -> list[datetime | None]:
+    async def _record(self, conn: Connection, rows: Sequence[Write]) -> list[datetime | None]:
         try:
             moments = await executions.record(conn, self._node_id, rows)
         except CHECK_VIOLATED:
@@ -221,7 +216,11 @@ def failure(execution_id: ExecutionId, message: str, logs: str | None = None) ->
     return FinishedExecution(execution_id, ExecutionStatus.FAILED, None, storable(message), logs or None)
 
 
-def _size_bytes(row: NewExecution | FinishedExecution) -> int:
-    if isinstance(row, NewExecution):
-        return len(row.input)
-    return len(row.output or "") + len(row.logs or "")
+def _size_bytes(row: Write) -> int:
+    match row:
+        case NewExecution():
+            return len(row.input)
+        case FinishedExecution():
+            return len(row.output or "") + len(row.logs or "")
+        case WithdrawnExecution():
+            return 0

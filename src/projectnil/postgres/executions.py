@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import TypeAlias
 
 import msgspec
 
@@ -39,6 +40,11 @@ FROM unnest(${}::uuid[], ${}::text[], ${}::text[], ${}::text[], ${}::text[])
     AS ended (id, status, output, error_message, logs)
 WHERE executions.id = ended.id AND executions.status = 'RUNNING' AND executions.id BETWEEN ${} AND ${}
 """
+# One that never began, which says RUNNING in its row only.
+_WITHDRAW = """
+DELETE FROM executions
+WHERE id = ANY(${}::uuid[]) AND status = 'RUNNING' AND id BETWEEN ${} AND ${}
+"""
 _BEGIN_ONLY = f"{_BEGIN} {_WITHOUT_FLUSH} RETURNING id::text, created_at AS moment"
 _END_ONLY = f"{_END.format(*range(1, 8))} RETURNING executions.id::text, completed_at AS moment"
 # One statement and one commit for both, since each costs more than a row.
@@ -47,9 +53,15 @@ WITH begun AS ({_BEGIN} RETURNING id::text, created_at AS moment),
      ended AS ({_END.format(*range(8, 15))} RETURNING executions.id::text, completed_at AS moment)
 SELECT id, moment FROM begun UNION ALL SELECT id, moment FROM ended
 """
+_WITHDRAW_ONLY = f"{_WITHDRAW.format(1, 2, 3)} RETURNING id::text, created_at AS moment"
+_ALL = f"""
+WITH begun AS ({_BEGIN} RETURNING id::text, created_at AS moment),
+     ended AS ({_END.format(*range(8, 15))} RETURNING executions.id::text, completed_at AS moment),
+     withdrawn AS ({_WITHDRAW.format(15, 16, 17)} RETURNING id::text, created_at AS moment)
+SELECT id, moment FROM begun UNION ALL SELECT id, moment FROM ended UNION ALL SELECT id, moment FROM withdrawn
+"""
 _GET = f"SELECT {_COLUMNS} FROM executions WHERE id = $1"
 _GET_STATUS = "SELECT status FROM executions WHERE id = $1"
-_WITHDRAW = "DELETE FROM executions WHERE id = $1 AND status = 'RUNNING' RETURNING id"
 _DELETE = "DELETE FROM executions WHERE id = $1 AND status <> 'RUNNING' RETURNING id"
 _INTERRUPT = """
 UPDATE executions
@@ -85,23 +97,39 @@ class FinishedExecution(msgspec.Struct, frozen=True):
     logs: str | None
 
 
-async def record(
-    conn: Connection, node_id: NodeId, rows: Sequence[NewExecution | FinishedExecution]
-) -> list[datetime | None]:
-    """Store new executions as RUNNING and the outcomes of others, all of them or none.
+class WithdrawnExecution(msgspec.Struct, frozen=True):
+    """It was recorded as RUNNING and never began: its row is to go."""
 
-    Returns when, for each row; or None where a new one's function is no longer that, or a finished one not RUNNING.
-    Outcomes are durable then; an execution that is RUNNING may still be lost with the server, as if it never was.
+    id: ExecutionId
+
+
+Write: TypeAlias = NewExecution | FinishedExecution | WithdrawnExecution
+
+
+async def record(conn: Connection, node_id: NodeId, rows: Sequence[Write]) -> list[datetime | None]:
+    """Store new executions as RUNNING and the outcomes of others, and remove withdrawn ones; all of them or none.
+
+    Returns when, for each row (of a withdrawn one, when it was made); or None where a new one's function is no longer
+    that, or another one not RUNNING. Outcomes and removals are durable then; an execution that is RUNNING may still be
+    lost with the server, as if it never was.
     """
     begun = [row for row in rows if isinstance(row, NewExecution)]
     ended = [row for row in rows if isinstance(row, FinishedExecution)]
-    match bool(begun), bool(ended):
-        case True, True:
+    withdrawn = []
+    if len(begun) + len(ended) < len(rows):  # which is rare
+        withdrawn = [row.id for row in rows if isinstance(row, WithdrawnExecution)]
+    match bool(begun), bool(ended), bool(withdrawn):
+        case True, True, False:
             stored = await conn.fetch(_BEGIN_AND_END, *_begin_arguments(node_id, begun), *_end_arguments(ended))
-        case True, False:
+        case True, False, False:
             stored = await conn.fetch(_BEGIN_ONLY, *_begin_arguments(node_id, begun))
-        case _:
+        case False, True, False:
             stored = await conn.fetch(_END_ONLY, *_end_arguments(ended))
+        case False, False, _:
+            stored = await conn.fetch(_WITHDRAW_ONLY, *_withdraw_arguments(withdrawn))
+        case _:
+            arguments = *_begin_arguments(node_id, begun), *_end_arguments(ended), *_withdraw_arguments(withdrawn)
+            stored = await conn.fetch(_ALL, *arguments)
     moments: dict[str, datetime] = {row[0]: row[1] for row in stored}
     return [moments.get(row.id) for row in rows]
 
@@ -123,6 +151,12 @@ def _end_arguments(rows: Sequence[FinishedExecution]) -> Iterator[object]:
     yield [row.output for row in rows]
     yield [row.error_message for row in rows]
     yield [row.logs for row in rows]
+    yield min(ids, default=None)
+    yield max(ids, default=None)
+
+
+def _withdraw_arguments(ids: Sequence[ExecutionId]) -> Iterator[object]:
+    yield ids
     yield min(ids)
     yield max(ids)
 
@@ -135,11 +169,6 @@ async def get(conn: Connection, execution_id: ExecutionId) -> Execution | None:
 async def get_status(conn: Connection, execution_id: ExecutionId) -> ExecutionStatus | None:
     status = await conn.fetchval(_GET_STATUS, execution_id)
     return ExecutionStatus(status) if status is not None else None
-
-
-async def withdraw(conn: Connection, execution_id: ExecutionId) -> bool:
-    """Remove one that is RUNNING in its row only; False when there is no such row."""
-    return await conn.fetchval(_WITHDRAW, execution_id) is not None
 
 
 async def delete(conn: Connection, execution_id: ExecutionId) -> bool:
