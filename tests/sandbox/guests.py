@@ -46,8 +46,8 @@ async def execute(pool: SandboxPool, wasm: bytes, input_json: bytes = b"{}") -> 
     module = await prepare(pool, wasm)
     if isinstance(module, GuestBrokeAbi):
         return Failed(module, logs="")
-    await pool.admit(module.sha256)
-    return await pool.run(module, input_json, module.sha256)
+    ticket = await pool.admit(module.sha256)
+    return await pool.run(module, input_json, module.sha256, ticket)
 
 
 async def translated(directory: Path, fork_server: ForkServer, wasm: bytes, limits: Limits = LIMITS) -> ModuleFile:

@@ -21,6 +21,7 @@ from projectnil.domain.limits import MIB, Limits
 from projectnil.processes import LONG_SLICES_NS
 from projectnil.sandbox import admission
 from projectnil.sandbox import pool as pool_module
+from projectnil.sandbox.admission import Ticket
 from projectnil.sandbox.child import NotBegun, ProcessLost, ProcessOverdue, SandboxProcess
 from projectnil.sandbox.code_cache import ModuleFile
 from projectnil.sandbox.forking import ForkServer, ProcessHandle
@@ -195,12 +196,11 @@ async def test_at_the_maximum_and_held_by_long_guests_the_pool_is_overloaded(mak
 async def test_who_was_admitted_and_never_comes_to_run_gives_the_place_back(make_pool: MakePool) -> None:
     pool = await make_pool(processes=1, max_processes=1)
     for _ in range(5):
-        await pool.admit()
+        ticket = await pool.admit()
         waiting = asyncio.create_task(pool.admit())
         await asyncio.sleep(0)
-        pool.withdraw()
-        await asyncio.wait_for(waiting, 30)
-        pool.withdraw()
+        pool.withdraw(ticket)
+        pool.withdraw(await asyncio.wait_for(waiting, 30))
 
 
 async def test_who_waits_at_the_maximum_is_admitted_when_a_guest_ends_in_time(
@@ -229,12 +229,12 @@ async def test_what_it_costs_to_look_for_room_grows_with_the_functions_that_wait
     def waits(count: int) -> bool:
         return pool.status().waiting == count
 
-    steps = []
+    steps, gone = [], Ticket("gone", 0.0)
     for functions in (range(50), range(50, 200)):
         tasks += [asyncio.create_task(pool.run(echo, b"{}", f"in line {nth}")) for nth in functions]
         tasks += [asyncio.create_task(pool.admit(f"at the door {nth}")) for nth in functions]
         await until("they wait", partial(waits, 2 * functions.stop))
-        steps.append(steps_of(pool.withdraw))
+        steps.append(steps_of(partial(pool.withdraw, gone)))
     assert steps[1] < 6 * steps[0]
     for task in tasks:
         task.cancel()

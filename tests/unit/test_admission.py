@@ -2,8 +2,11 @@
 
 import asyncio
 
+import pytest
+
 from projectnil.domain.errors import Overloaded
-from projectnil.sandbox.admission import Admission
+from projectnil.sandbox import admission as admission_module
+from projectnil.sandbox.admission import Admission, Ticket
 from tests.support.steps import steps_of
 
 
@@ -44,3 +47,31 @@ async def test_with_no_process_free_the_functions_that_wait_cost_nothing() -> No
     few, many = [await steps_to_let_in(waiting, 0, is_moving=False) for waiting in (10, 400)]
     assert (few[1], many[1]) == (0, 0)
     assert many[0] == few[0]
+
+
+async def test_who_comes_late_takes_no_place_of_another_of_the_same_function(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(admission_module, "_now", lambda: now)
+    admission = Admission(lambda: 0, lambda: 2, lambda: Overloaded("busy"), most_of_one=3)
+    late = await admission.enter("f")
+    now += admission_module.ADMISSION_WAIT_S + 0.1
+    in_time = await admission.enter("f")  # the place of the first is given up here
+    admission.came(late)
+    assert admission.inside("f") == 1
+    admission.came(in_time)
+    admission.came(in_time)
+    assert admission.inside("f") == 0
+
+
+async def test_who_goes_away_the_moment_it_is_let_in_gives_its_place_back() -> None:
+    free = 0
+    admission = Admission(lambda: 0, lambda: free, lambda: Overloaded("busy"), most_of_one=3)
+    callers = [asyncio.create_task(admission.enter("f")) for _ in range(2)]
+    await asyncio.sleep(0)
+    free = 1
+    admission.let_in()
+    callers[0].cancel()
+    outcomes = await asyncio.gather(*callers, return_exceptions=True)
+    assert isinstance(outcomes[0], asyncio.CancelledError)
+    assert isinstance(outcomes[1], Ticket)
+    assert admission.inside("f") == 1

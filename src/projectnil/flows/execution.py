@@ -27,6 +27,7 @@ from projectnil.postgres.connections import Pool
 from projectnil.postgres.errors import ROW_ERRORS
 from projectnil.postgres.executions import FinishedExecution, NewExecution
 from projectnil.postgres.functions import Runnable
+from projectnil.sandbox.admission import Ticket
 from projectnil.sandbox.code_cache import ModuleFile
 from projectnil.sandbox.pool import SandboxPool
 
@@ -55,7 +56,7 @@ class Run(msgspec.Struct, frozen=True):
 
 
 class _Started(msgspec.Struct, frozen=True):
-    """An execution that is recorded as RUNNING."""
+    """An execution that is recorded as RUNNING. ticket: the sandbox's; None when the module cannot run."""
 
     id: ExecutionId
     function_id: FunctionId
@@ -63,6 +64,7 @@ class _Started(msgspec.Struct, frozen=True):
     revision: int
     created_at: datetime
     module: ModuleFile | GuestBrokeAbi
+    ticket: Ticket | None
 
 
 class _FunctionChanged(Exception):
@@ -158,7 +160,7 @@ class Executor:
                 continue
             new = _new_execution(self._ledger.new_id(), function_id, runnable, target, input_json)
             if isinstance(module, GuestBrokeAbi):  # it cannot run, so it needs no room
-                started = await self._begin(new, module)
+                started = await self._begin(new, module, None)
             else:
                 started = await self._begin_admitted(new, module)
             if started is not None:
@@ -169,26 +171,28 @@ class Executor:
         raise Overloaded(f"function {function_id} is changing too fast to be run")
 
     async def _begin_admitted(self, new: NewExecution, module: ModuleFile) -> _Started | None:
-        await self._sandbox.admit(new.function_id)
+        ticket = await self._sandbox.admit(new.function_id)
         started = None
         try:
-            started = await self._begin(new, module)
+            started = await self._begin(new, module, ticket)
         finally:
             if started is None:
-                self._sandbox.withdraw(new.function_id)
+                self._sandbox.withdraw(ticket)
         return started
 
-    async def _begin(self, new: NewExecution, module: ModuleFile | GuestBrokeAbi) -> _Started | None:
+    async def _begin(
+        self, new: NewExecution, module: ModuleFile | GuestBrokeAbi, ticket: Ticket | None
+    ) -> _Started | None:
         created_at = await self._ledger.begin(new)
         if created_at is None:
             return None
-        return _Started(new.id, new.function_id, new.function_name, new.revision, created_at, module)
+        return _Started(new.id, new.function_id, new.function_name, new.revision, created_at, module, ticket)
 
     async def _run(self, started: _Started, input_json: bytes) -> Outcome:
         if isinstance(started.module, GuestBrokeAbi):
             return Failed(started.module, "")
         try:
-            return await self._sandbox.run(started.module, input_json, started.function_id)
+            return await self._sandbox.run(started.module, input_json, started.function_id, started.ticket)
         except Overloaded as error:
             if await self._ledger.withdraw(started.id):
                 log.info("execution.withdrawn", executionId=started.id, functionId=started.function_id)

@@ -1,7 +1,7 @@
 """Who may begin an execution: turned away before anything is recorded, rather than kept waiting for long guests."""
 
 import asyncio
-from collections import Counter, OrderedDict, deque
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +15,13 @@ QUICK_S = 0.05
 ADMISSION_WAIT_S = 1.0
 MOST_WAITING = 1_000
 _MOST_QUICK_FUNCTIONS = 10_000
+
+
+class Ticket(msgspec.Struct, eq=False):
+    """An execution that may begin. since: on the loop's clock, when it was let in."""
+
+    function: str
+    since: float
 
 
 class Admission:
@@ -41,8 +48,10 @@ class Admission:
         self._free = free
         self._overloaded = overloaded
         self._inside: Counter[str] = Counter()  # by function, those admitted whose execution has not ended
-        self._door: Line[None] = Line(self.inside)  # callers waiting to be let in
-        self._expected: deque[tuple[float, str]] = deque()  # those admitted who have not come to run yet, and when
+        self._door: Line[Ticket] = Line(self.inside)  # callers waiting to be let in
+        self._expected: OrderedDict[Ticket, None] = (
+            OrderedDict()
+        )  # of those who have not come to run yet, the oldest first
         self._quick: OrderedDict[str, None] = OrderedDict()
         self._last_quick_finish = -QUICK_S
 
@@ -54,21 +63,19 @@ class Admission:
         """How many executions of the function run or wait for a process."""
         return self._inside[function]
 
-    async def enter(self, function: str) -> None:
+    async def enter(self, function: str) -> Ticket:
         """Return when an execution may begin. Raises Overloaded when there is no room within a second."""
         if self._has_room(function, self._look_for_room()):
-            self._expect(function)
-            return
+            return self._expect(function)
         if self._queued() + len(self._door) >= MOST_WAITING:
             raise Overloaded(f"more than {MOST_WAITING:,} executions are waiting for a sandbox")
-        await self._wait_at_the_door(function)
+        return await self._wait_at_the_door(function)
 
-    def came(self, function: str) -> None:
-        """One of those admitted has come to run, or never will."""
-        found = next((each for each in self._expected if each[1] == function), None)
-        if found is not None:
-            self._expected.remove(found)
-            self._leave(function)
+    def came(self, ticket: Ticket) -> None:
+        """The one with this ticket has come to run, or never will. Safe to repeat."""
+        if ticket in self._expected:
+            del self._expected[ticket]
+            self._leave(ticket.function)
 
     def begin(self, function: str) -> None:
         """It waits for a process from now on, or has one."""
@@ -105,8 +112,7 @@ class Admission:
             return
         for place in self._door.take_all(lambda function: self._has_room(function, room)):
             if not place.future.done():
-                self._expect(place.function)
-                place.future.set_result(None)
+                place.future.set_result(self._expect(place.function))
 
     def turn_away(self, error: Exception) -> None:
         """Whoever waits at the door is told `error`."""
@@ -114,9 +120,11 @@ class Admission:
             self._door.remove(place)
             give_up(place.future, error)
 
-    def _expect(self, function: str) -> None:
-        self._expected.append((_now(), function))
+    def _expect(self, function: str) -> Ticket:
+        ticket = Ticket(function, _now())
+        self._expected[ticket] = None
         self._inside[function] += 1
+        return ticket
 
     def _leave(self, function: str) -> None:
         self._inside[function] -= 1
@@ -126,8 +134,8 @@ class Admission:
     def _look_for_room(self) -> "_Room":
         """What holds for every function until the event loop turns."""
         now = _now()
-        while self._expected and self._expected[0][0] < now - ADMISSION_WAIT_S:
-            self._leave(self._expected.popleft()[1])  # it never came to run
+        while (oldest := next(iter(self._expected), None)) and oldest.since < now - ADMISSION_WAIT_S:
+            self.came(oldest)  # it does not come, or was held up for long
         is_moving, free = now - self._last_quick_finish < QUICK_S, self._free()
         # To count those in line takes its time, and makes no difference when nothing is free.
         queued = self._queued() if is_moving or free > len(self._expected) else 0
@@ -140,13 +148,18 @@ class Admission:
             return False
         return room.free > room.queued + len(self._expected)
 
-    async def _wait_at_the_door(self, function: str) -> None:
+    async def _wait_at_the_door(self, function: str) -> Ticket:
         loop = asyncio.get_running_loop()
-        place = Place(function, loop.time(), loop.create_future())
+        place: Place[Ticket] = Place(function, loop.time(), loop.create_future())
         self._door.add(place)
         timer = loop.call_later(ADMISSION_WAIT_S, give_up, place.future, self._overloaded())
         try:
-            await place.future
+            return await place.future
+        except asyncio.CancelledError:
+            if place.future.done() and not place.future.cancelled() and not place.future.exception():
+                self.came(place.future.result())  # it was let in the moment its caller went away
+                self.let_in()
+            raise
         finally:
             timer.cancel()
             if place in self._door:

@@ -14,7 +14,7 @@ from projectnil.domain.executions import Completed, Failed
 from projectnil.domain.functions import ModuleSha256
 from projectnil.domain.guest_errors import GuestTimedOut
 from projectnil.domain.limits import Limits
-from projectnil.sandbox.admission import ADMISSION_WAIT_S, Admission, give_up
+from projectnil.sandbox.admission import ADMISSION_WAIT_S, Admission, Ticket, give_up
 from projectnil.sandbox.child import START_TIMEOUT_S, NotBegun, ProcessLost, ProcessOverdue, SandboxProcess
 from projectnil.sandbox.code_cache import ModuleFile
 from projectnil.sandbox.forking import ForkServer
@@ -129,27 +129,30 @@ class SandboxPool:
         """See Modules.remove_unwanted."""
         return await self._modules.remove_unwanted(wanted)
 
-    async def admit(self, function: str = "") -> None:
+    async def admit(self, function: str = "") -> Ticket:
         """Return when an execution may begin. Call it before recording the execution, and `run`, or `withdraw`, after.
 
         function: whose execution it is; those of one function wait behind each other. Raises Overloaded when every
         process is held by a long-running guest and none comes free within a second.
         """
         self._refuse_if_stopping()
-        await self._admission.enter(function)
+        return await self._admission.enter(function)
 
-    def withdraw(self, function: str = "") -> None:
-        """One that was admitted will not come to run."""
-        self._admission.came(function)
+    def withdraw(self, ticket: Ticket) -> None:
+        """The one that was admitted with this ticket will not come to run."""
+        self._admission.came(ticket)
         self._admission.let_in()
 
-    async def run(self, module: ModuleFile, input_json: bytes, function: str = "") -> Completed | Failed:
-        """Run the guest. input_json: JSON text in UTF-8, checked already. function: as for `admit`.
+    async def run(
+        self, module: ModuleFile, input_json: bytes, function: str = "", ticket: Ticket | None = None
+    ) -> Completed | Failed:
+        """Run the guest. input_json: JSON text in UTF-8, checked already. function, ticket: as `admit` took and gave.
 
         Raises PlatformUnavailable when the sandbox was lost, or the machine code unusable; Overloaded when no process
         came free within a second, and the guest never began. Cancelling it kills the process of a guest that has begun.
         """
-        self._admission.came(function)
+        if ticket is not None:
+            self._admission.came(ticket)
         self._admission.begin(function)
         try:
             return await self._run(module, input_json, function)
