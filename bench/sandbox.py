@@ -16,6 +16,7 @@ from projectnil.sandbox.engine import create_engine, translate
 from projectnil.sandbox.execution import Executor
 from projectnil.sandbox.fingerprint import ENGINE_SETTINGS
 from projectnil.sandbox.imports import HOST_FUNCTIONS, function_type
+from projectnil.sandbox.protocol import Starved
 from projectnil.sandbox.seal import sealed
 from projectnil.sandbox.snapshotter import take_snapshot
 from projectnil.sandbox.wasm_snapshot import has_start_section
@@ -111,7 +112,7 @@ def _machine_code(wasm: bytes, path: Path) -> tuple[str, str]:
     return str(code_path), str(wasm_path)
 
 
-def _too_long(_logs: str) -> NoReturn:
+def _too_long(_outcome: Failed | Starved) -> NoReturn:
     raise SystemExit("a measured function ran into its time limit")
 
 

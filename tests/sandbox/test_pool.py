@@ -1,5 +1,6 @@
 import asyncio
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -16,7 +17,7 @@ import uvloop
 
 from projectnil.domain.errors import Overloaded, PlatformUnavailable
 from projectnil.domain.executions import Completed, Failed
-from projectnil.domain.guest_errors import GuestTimedOut
+from projectnil.domain.guest_errors import GuestTimedOut, GuestTrapped
 from projectnil.domain.limits import MIB, Limits
 from projectnil.processes import LONG_SLICES_NS
 from projectnil.sandbox import admission
@@ -26,7 +27,9 @@ from projectnil.sandbox.child import NotBegun, ProcessLost, ProcessOverdue, Sand
 from projectnil.sandbox.code_cache import ModuleFile
 from projectnil.sandbox.forking import ForkServer, ProcessHandle
 from projectnil.sandbox.pool import DEPTH, KILL_GRACE_S, SandboxPool
+from projectnil.sandbox.priority import LEAST_NICE
 from projectnil.sandbox.protocol import Role, Run
+from projectnil.sandbox.wasm_format import SectionId, unsigned_leb
 from tests.sandbox.guests import LIMITS, MakePool, case_module, execute, prepare, translated, wat
 from tests.support.platform import time_slice_ns
 from tests.support.steps import steps_of
@@ -286,9 +289,28 @@ async def test_a_guest_that_takes_long_gives_way_to_others_and_takes_its_process
         assert all(psutil.Process(other).nice() == 0 for other in pool.process_ids() - {first})
         await asyncio.sleep(0.02)
     assert await spinning == Failed(GuestTimedOut(1.0), logs="")
-    assert priorities == {0, 19} or priorities == {19}
+    assert priorities == {0, LEAST_NICE} or priorities == {LEAST_NICE}
     await until_gone({first})
     assert await execute(pool, ECHO) == Completed(b"{}", logs="")
+
+
+async def test_the_more_guests_take_long_the_further_each_gives_way(
+    make_pool: MakePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
+    pool = await make_pool(seconds(60.0), processes=1, max_processes=5)
+    spinner = await ready_module(pool, SPINNER)
+
+    def have_priorities(expected: list[int]) -> bool:
+        return sorted(psutil.Process(pid).nice() for pid in pool.process_ids()) == expected
+
+    spinning: list[asyncio.Task[Any]] = []
+    for count, nice in ((1, 7), (2, 10), (4, 13)):
+        spinning += [asyncio.create_task(pool.run(spinner, b"{}")) for _ in range(count - len(spinning))]
+        expected = [0, *count * [nice]]  # and one that is ready
+        await until(f"{count} share what one would get", partial(have_priorities, expected))
+    for task in spinning:
+        task.cancel()
 
 
 @pytest.mark.skipif(time_slice_ns(os.getpid()) is None, reason="this kernel tells no slices (Linux 6.12 or later does)")
@@ -417,6 +439,65 @@ sock.recv(65536)
 """
 
 
+class LyingForkServer(ForkServer):
+    """Its processes are that program."""
+
+    pid = 0
+
+    def __init__(self, program: str, *arguments: str) -> None:
+        super().__init__()
+        self._program = program
+        self._arguments = arguments
+
+    async def fork(self, theirs: socket.socket) -> ProcessHandle:
+        command = [sys.executable, "-c", self._program, str(theirs.fileno()), *self._arguments]
+        self.liar = subprocess.Popen(command, pass_fds=(theirs.fileno(),))  # noqa: ASYNC220 # it starts at once
+        return ProcessHandle(self.liar.pid)
+
+
+# A sandbox process whose own clock has failed.
+CLOCKLESS = """
+import socket, sys, time
+from projectnil.sandbox.protocol import Ready, encode_frame
+sock = socket.socket(fileno=int(sys.argv[1]))
+sock.recv(65536)
+sock.sendall(encode_frame(Ready(), 1))
+sock.recv(65536)
+while True:
+    time.sleep(float(sys.argv[2]))
+"""
+
+
+@pytest.mark.parametrize(("pause_s", "was_running"), [("0", True), ("3600", False)])
+async def test_an_overdue_process_tells_whether_its_guest_was_running(pause_s: str, was_running: bool) -> None:
+    fork_server = LyingForkServer(CLOCKLESS, pause_s)
+    process = await SandboxProcess.start(fork_server, Role.EXECUTOR, LIMITS, None, lambda _: None)
+    with pytest.raises(ProcessOverdue) as overdue:
+        await process.ask(Run("code", "wasm", b"{}"), 0.5, grace_s=1.0)
+    assert overdue.value.was_running == was_running
+    await process.ended()
+    fork_server.liar.wait()
+
+
+async def test_a_process_that_answered_while_the_api_was_held_up_is_not_overdue(
+    tmp_path: Path, fork_server: ForkServer
+) -> None:
+    folder = tmp_path / "modules"
+    echo = await translated(folder, fork_server, QUICK_ECHO, ROOMY)
+    process = await SandboxProcess.start(fork_server, Role.EXECUTOR, ROOMY, str(folder), lambda _: None)
+    text = b'"%s"' % (b"x" * 900_000)
+    reply = process.ask(Run(echo.code_path, echo.wasm_path, text), 0.5, grace_s=60.0)
+    while not select.select([process._socket], [], [], 0)[0]:  # noqa: ASYNC110 # the loop itself must not wait for it
+        await asyncio.sleep(0)
+    # The answer begins to be there, and takes several turns of the event loop to read.
+    held_up_until = process.begun_at + 0.6
+    while asyncio.get_running_loop().time() < held_up_until:
+        time.sleep(0.1)  # noqa: ASYNC251
+    assert await reply == Completed(text, logs="")
+    process.kill()
+    await process.ended()
+
+
 @pytest.mark.parametrize(
     "lie",
     [
@@ -429,15 +510,7 @@ sock.recv(65536)
     ],
 )
 async def test_a_process_cannot_hand_back_or_answer_what_it_never_got(lie: str) -> None:
-    class LyingForkServer(ForkServer):
-        pid = 0
-
-        async def fork(self, theirs: socket.socket) -> ProcessHandle:
-            command = [sys.executable, "-c", LIAR, str(theirs.fileno()), lie]
-            self.liar = subprocess.Popen(command, pass_fds=(theirs.fileno(),))  # noqa: ASYNC220 # it starts at once
-            return ProcessHandle(self.liar.pid)
-
-    fork_server = LyingForkServer()
+    fork_server = LyingForkServer(LIAR, lie)
     process = await SandboxProcess.start(fork_server, Role.EXECUTOR, LIMITS, None, lambda _: None)
     with pytest.raises(ProcessLost):
         await process.ask(Run("code", "wasm", b"{}"), 5.0)
@@ -523,6 +596,36 @@ async def test_a_process_that_stops_after_a_slow_guest_was_not_slow_at_the_next_
     assert not process.is_slow
 
 
+# One that fails at once, with as much to read about its lines as is looked at.
+LABORIOUS = wat("""
+(module
+  (memory (export "memory") 1)
+  (func (export "__new") (param i32 i32) (result i32) (i32.const 64))
+  (func (export "__pin") (param i32) (result i32) (local.get 0))
+  (func (export "handle") (param i32) (result i32) (unreachable)))
+""")
+LINES = b"\x10projectnil.lines" + b"\x01\x04a.ts\x00\x00" + unsigned_leb(261_000) + 261_000 * b"\x01\x00\x00\x00"
+LABORIOUS += bytes([SectionId.CUSTOM]) + unsigned_leb(len(LINES)) + LINES
+
+
+async def test_looking_for_the_line_of_a_failure_is_not_on_the_guests_time(make_pool: MakePool) -> None:
+    pool = await make_pool(seconds(0.1))
+    outcome = await execute(pool, LABORIOUS)
+    assert isinstance(outcome, Failed)
+    assert isinstance(outcome.error, GuestTrapped)
+
+
+async def test_looking_for_the_line_of_a_failure_holds_up_no_other_guest(make_pool: MakePool) -> None:
+    pool = await make_pool(seconds(30.0), processes=1, max_processes=2)
+    echo, laborious = await ready_module(pool, ECHO), await ready_module(pool, LABORIOUS)
+    failing = asyncio.create_task(pool.run(laborious, b"{}"))
+    await asyncio.sleep(0)  # it is the first; the others are given to the same process
+    behind = [asyncio.create_task(pool.run(echo, b"{}")) for _ in range(3)]
+    assert await asyncio.gather(*behind) == [Completed(b"{}", logs="")] * 3
+    assert not failing.done()
+    assert isinstance(await failing, Failed)
+
+
 async def test_a_process_that_does_not_answer_is_killed_and_no_guest_is_blamed(make_pool: MakePool) -> None:
     pool = await make_pool()
     module = await ready_module(pool, ECHO)
@@ -531,6 +634,40 @@ async def test_a_process_that_does_not_answer_is_killed_and_no_guest_is_blamed(m
     with pytest.raises(PlatformUnavailable, match="did not answer and was killed"):
         await pool.run(module, b"{}")
     await until_gone({pid})
+    assert await execute(pool, ECHO) == Completed(b"{}", logs="")
+
+
+async def until_known_as_slow(pool: SandboxPool) -> int:
+    """Another process is started then; returns the one that is busy."""
+    (pid,) = pool.process_ids()
+    await until("its guest is known to take long", lambda: pool.status().processes == 2)
+    return pid
+
+
+async def test_a_guest_whose_process_was_stopped_from_outside_is_not_blamed_for_it(
+    make_pool: MakePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool_module, "KILL_GRACE_S", 0.5)
+    pool = await make_pool(seconds(0.5))
+    running = asyncio.create_task(pool.run(await ready_module(pool, SPINNER), b"{}"))
+    os.kill(await until_known_as_slow(pool), signal.SIGSTOP)
+    with pytest.raises(PlatformUnavailable, match="did not answer and was killed"):
+        await running
+    assert await execute(pool, ECHO) == Completed(b"{}", logs="")
+
+
+async def test_a_guest_whose_process_was_stopped_for_a_while_is_not_blamed_for_it(
+    make_pool: MakePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool_module, "KILL_GRACE_S", 60.0)
+    pool = await make_pool(seconds(1.0))
+    running = asyncio.create_task(pool.run(await ready_module(pool, SPINNER), b"{}"))
+    pid = await until_known_as_slow(pool)
+    os.kill(pid, signal.SIGSTOP)
+    await asyncio.sleep(1.2)
+    os.kill(pid, signal.SIGCONT)
+    with pytest.raises(PlatformUnavailable, match="the function was kept from running"):
+        await running
     assert await execute(pool, ECHO) == Completed(b"{}", logs="")
 
 

@@ -55,6 +55,7 @@ _trap_code = _declare_quick("wasmtime_trap_code", _bool, _pointer, _pointer)
 _trap_trace = _declare_quick("wasm_trap_trace", None, _pointer, _pointer)
 _trap_delete = _declare_quick("wasm_trap_delete", None, _pointer)
 _frame_module_offset = _declare_quick("wasm_frame_module_offset", _size, _pointer)
+_frame_func_offset = _declare_quick("wasm_frame_func_offset", _size, _pointer)
 _frame_vec_delete = _declare_quick("wasm_frame_vec_delete", None, _pointer)
 _error_message = _declare_quick("wasmtime_error_message", None, _pointer, _pointer)
 _error_delete = _declare_quick("wasmtime_error_delete", None, _pointer)
@@ -107,12 +108,14 @@ class TrapReport(msgspec.Struct, frozen=True):
     """code: wasmtime_trap_code_t, None for a trap without one.
 
     offsets: where each function on the stack was, innermost first, as bytes in the .wasm file that the machine code was
-    made from. is_cut: the stack may have had more than these, which are the most that Wasmtime keeps.
+    made from. is_cut: the stack may have had more than these, which are the most that Wasmtime keeps. body_at: where
+    the body of the innermost function starts in that file, its locals first.
     """
 
     code: int | None
     offsets: list[int]
     is_cut: bool
+    body_at: int | None
 
 
 class Trapped(Exception):
@@ -298,10 +301,18 @@ def _read_trap(trap: Address | None) -> TrapReport:
     known = _trap_code(trap, ctypes.addressof(code))
     frames = c.wasm_frame_vec_t()
     _trap_trace(trap, ctypes.addressof(frames))
-    offsets = [_frame_module_offset(ctypes.cast(frames.data[nth], ctypes.c_void_p)) for nth in range(frames.size)]
+    places = [_place(ctypes.cast(frames.data[nth], ctypes.c_void_p)) for nth in range(frames.size)]
     _frame_vec_delete(ctypes.addressof(frames))
-    known_offsets = [offset for offset in offsets if offset < _UNKNOWN_OFFSET]
-    return TrapReport(code.value if known else None, known_offsets, len(offsets) >= _MOST_FRAMES)
+    known_places = [place for place in places if place[1] < _UNKNOWN_OFFSET]
+    offsets = [offset for _, offset in known_places]
+    body_at = known_places[0][0] if known_places else None
+    return TrapReport(code.value if known else None, offsets, len(places) >= _MOST_FRAMES, body_at)
+
+
+def _place(frame: ctypes.c_void_p) -> tuple[int, int]:
+    """Where the function's body starts in the module, and where in the module it was."""
+    offset = _frame_module_offset(frame)
+    return offset - _frame_func_offset(frame), offset
 
 
 def _take_error(error: Address) -> str:

@@ -11,9 +11,11 @@ import msgspec
 
 from projectnil.domain.errors import PlatformUnavailable
 from projectnil.domain.limits import MIB, Limits
+from projectnil.sandbox.deadline import LEAST_SHARE
 from projectnil.sandbox.forking import ForkServer, ProcessHandle
 from projectnil.sandbox.protocol import (
     FrameTooLarge,
+    GiveWay,
     Leaving,
     Prepare,
     Ready,
@@ -40,7 +42,11 @@ class ProcessLost(Exception):
 
 
 class ProcessOverdue(ProcessLost):
-    """It was killed for not answering in time."""
+    """It was killed for not answering in time. was_running: had it a processor in its time of grace?"""
+
+    def __init__(self, *, was_running: bool) -> None:
+        self.was_running = was_running
+        super().__init__("it did not answer in time")
 
 
 class NotBegun(Exception):
@@ -82,8 +88,8 @@ class SandboxProcess(asyncio.Protocol):
         self._outbox = bytearray()
         self._received = bytearray()
         self._watch: asyncio.TimerHandle | None = None
-        self._is_overdue = False
-        self._last_look_at = 0  # the request that was given a moment more
+        self._overdue: ProcessOverdue | None = None
+        self._grace: _Grace | None = None
         self.has_left = False
         self.is_lost = False
         self.unhardened = ""
@@ -137,17 +143,20 @@ class SandboxProcess(asyncio.Protocol):
         """Whose guest is under way; empty when that is not known."""
         return self._pending[0].function if self._pending else ""
 
-    def ask(self, request: Request, timeout_s: float, function: str = "") -> "asyncio.Future[Reply]":
+    def ask(
+        self, request: Request, timeout_s: float, function: str = "", grace_s: float = _LAST_LOOK_S
+    ) -> "asyncio.Future[Reply]":
         """Send a request. timeout_s: from when it is the first of those pending. function: whose guest it runs.
 
-        The future fails with NotBegun; with ProcessLost; with ProcessOverdue after the timeout and a SIGKILL.
+        The future fails with NotBegun; with ProcessLost; with ProcessOverdue after the timeout, grace_s seconds more,
+        and a SIGKILL.
         """
         future: asyncio.Future[Reply] = self._loop.create_future()
         if self.is_lost or self._transport is None:
             future.set_exception(NotBegun())
             return future
         self._number = next_number(self._number)
-        self._pending.append(_Pending(self._number, future, timeout_s, function))
+        self._pending.append(_Pending(self._number, future, timeout_s, grace_s, function))
         if len(self._pending) == 1:
             self._begin_next()
         # What comes in the same iteration of the event loop goes in one piece: it wakes the process once.
@@ -155,6 +164,10 @@ class SandboxProcess(asyncio.Protocol):
             self._loop.call_soon(self._empty_outbox)
         self._outbox += encode_frame(request, self._number)
         return future
+
+    def give_way(self, nice: int) -> None:
+        """The guest under way, which takes long, is to take this priority."""
+        self._send(encode_frame(GiveWay(nice), 0))
 
     def is_under_way(self, reply: "asyncio.Future[Reply]") -> bool:
         """Is it this one that the process works on?"""
@@ -215,8 +228,7 @@ class SandboxProcess(asyncio.Protocol):
             self._watch.cancel()
         self._handle.kill()
         if self._pending and not self.has_left:
-            lost = ProcessOverdue("it did not answer in time") if self._is_overdue else ProcessLost("it ended")
-            _fail(self._pending.popleft().reply, lost)
+            _fail(self._pending.popleft().reply, self._overdue or ProcessLost("it ended"))
         while self._pending:
             _fail(self._pending.popleft().reply, NotBegun())
         self._on_lost(self)
@@ -273,27 +285,38 @@ class SandboxProcess(asyncio.Protocol):
         self._watch = None
         if not self._pending:
             return
-        deadline = self.begun_at + self._pending[0].timeout_s
+        first = self._pending[0]
+        deadline = self.begun_at + first.timeout_s
         now = self._loop.time()
         if now < deadline:
             self._watch_until(deadline)
-        elif self._last_look_at != self._pending[0].number:
-            # This loop may have been held up itself, with the answer unread.
-            self._last_look_at = self._pending[0].number
-            self._watch = self._loop.call_later(_LAST_LOOK_S, self._look_at_the_clock)
+        elif self._grace is None or self._grace.number != first.number:
+            # Also since this loop may have been held up itself, with the answer unread.
+            self._grace = _Grace(first.number, now, self._handle.cpu_s())
+            self._watch = self._loop.call_later(first.grace_s, self._look_at_the_clock)
         else:
-            self._is_overdue = True
+            used_s = self._handle.cpu_s() - self._grace.cpu_s
+            self._overdue = ProcessOverdue(was_running=used_s >= LEAST_SHARE * (now - self._grace.since))
             self.took_s = now - self.begun_at
             self.kill()
 
 
 class _Pending(msgspec.Struct, eq=False):
-    """A request that waits for its reply. timeout_s: from when it is the first of those pending."""
+    """A request that waits for its reply. timeout_s: from when it is the first of those pending; then grace_s more."""
 
     number: int
     reply: "asyncio.Future[Reply]"
     timeout_s: float
+    grace_s: float
     function: str
+
+
+class _Grace(msgspec.Struct, frozen=True):
+    """The request `number` is overdue since then, on the loop's clock. cpu_s: what its process had used."""
+
+    number: int
+    since: float
+    cpu_s: float
 
 
 def _fail(future: "asyncio.Future[Reply]", error: Exception) -> None:

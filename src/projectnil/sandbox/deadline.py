@@ -2,11 +2,20 @@
 
 import threading
 from collections.abc import Callable
-from time import monotonic, sleep
-from typing import NoReturn
+from time import clock_gettime, monotonic, pthread_getcpuclockid, sleep
+from typing import NoReturn, TypeAlias
 
 # A guest that runs longer is not one that others should wait behind.
 SLOW_S = 0.005
+# A guest that had a processor for less than this part of its time did not use up its time: the machine did.
+LEAST_SHARE = 0.01
+# Who looks every few milliseconds and finds that so much time has passed, stood still together with the guest.
+_STILL_S = 1.0
+# A guest that stood still for more than this part of its time did not use it up, either.
+_MOST_STILL = 0.1
+
+# Called when the time is up, with whether the guest had its time; ends the process.
+OnTimeout: TypeAlias = Callable[[bool], NoReturn]
 
 
 class Deadline:
@@ -18,27 +27,31 @@ class Deadline:
     The guest's own code knows nothing of time: checks in its loops (Wasmtime's epochs) make them an eighth slower.
     """
 
-    def __init__(self, timeout_s: float, on_slow: Callable[[float], None], on_timeout: Callable[[], NoReturn]) -> None:
-        """Both are called in the clock's thread. on_slow: again and again while a guest runs longer than SLOW_S, with
-        how long it has run, in seconds.
-
-        on_timeout: ends the process; the execution cannot end any more once it is called.
+    def __init__(self, on_slow: Callable[[float], None]) -> None:
+        """Guests run in the main thread. on_slow: called in the clock's thread, again and again while a guest runs
+        longer than SLOW_S, with how long it has run, in seconds. The execution cannot end meanwhile.
         """
-        self._timeout_s = timeout_s
         self._on_slow = on_slow
-        self._on_timeout = on_timeout
         self._at: float | None = None
+        self._timeout_s = 0.0
+        self._on_timeout: OnTimeout
         self._begun = 0
         self._seen = 0
+        self._presence = _Presence()
         self._lock = threading.Lock()
         self._parked = False
         self._unpark = threading.Semaphore(0)
         threading.Thread(target=self._watch, name="deadline", daemon=True).start()
 
-    def begin(self) -> None:
-        """Start the clock, before any of the guest's code runs."""
+    def begin(self, timeout_s: float, on_timeout: OnTimeout) -> None:
+        """Start the clock, before any of the guest's code runs.
+
+        on_timeout: called in the clock's thread; the execution cannot end any more once it is.
+        """
         with self._lock:
-            self._at = monotonic() + self._timeout_s
+            self._at = monotonic() + timeout_s
+            self._timeout_s = timeout_s
+            self._on_timeout = on_timeout
             self._begun += 1
             if self._parked:
                 self._parked = False
@@ -61,13 +74,46 @@ class Deadline:
         """How long to sleep, in seconds; None to park."""
         with self._lock:
             seen, self._seen = self._seen, self._begun
+            is_new = seen != self._begun
             if self._at is None:
-                self._parked = seen == self._begun
+                self._presence.look()
+                self._parked = not is_new
                 return None if self._parked else SLOW_S
+            if is_new:
+                self._presence.begin()
+            self._presence.look(self._at - self._timeout_s)
             remaining_s = self._at - monotonic()
             if remaining_s <= 0:
-                self._on_timeout()
-            is_slow = seen == self._begun
-        if is_slow:
-            self._on_slow(self._timeout_s - remaining_s)
-        return min(remaining_s, SLOW_S)
+                self._on_timeout(self._presence.had(self._timeout_s))
+            if not is_new:
+                self._on_slow(self._timeout_s - remaining_s)
+            return min(remaining_s, SLOW_S)
+
+
+class _Presence:
+    """How much of its time the guest under way really had: a process can be stopped, or kept from a processor."""
+
+    def __init__(self) -> None:
+        self._clock = pthread_getcpuclockid(threading.main_thread().ident or 0)
+        self._looked_at = monotonic()
+        self._cpu_s = clock_gettime(self._clock)
+        self._cpu_before_s = self._cpu_s
+        self._still_s = 0.0
+
+    def begin(self) -> None:
+        """A guest has begun since the last look."""
+        self._cpu_before_s = self._cpu_s  # the most that it can have used, rather than the least
+        self._still_s = 0.0
+
+    def look(self, begun_at: float = 0.0) -> None:
+        """To be called every few milliseconds. begun_at: when the guest under way began."""
+        now, cpu_s = monotonic(), clock_gettime(self._clock)
+        gap_s = now - max(self._looked_at, begun_at)
+        if gap_s > _STILL_S:
+            self._still_s += gap_s
+        self._looked_at, self._cpu_s = now, cpu_s
+
+    def had(self, time_s: float) -> bool:
+        """Did it have these seconds?"""
+        used_s = self._cpu_s - self._cpu_before_s
+        return used_s >= LEAST_SHARE * time_s and self._still_s <= _MOST_STILL * time_s

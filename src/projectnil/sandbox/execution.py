@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TypeAlias
 
 from wasmtime import Engine
 
 from projectnil.domain.executions import Completed, Failed
-from projectnil.domain.guest_errors import GuestError, GuestExited, GuestOutOfMemory
+from projectnil.domain.guest_errors import GuestError, GuestExited, GuestOutOfMemory, GuestTimedOut
 from projectnil.domain.limits import Limits
 from projectnil.sandbox.abi import pass_input, take_output
 from projectnil.sandbox.capi import Guest, Trapped, TrapReport
@@ -16,64 +16,83 @@ from projectnil.sandbox.engine import CannotLoad, LoadedModule, ModuleShelf
 from projectnil.sandbox.failure import GuestFailure
 from projectnil.sandbox.fingerprint import TABLE_ELEMENTS, TABLES
 from projectnil.sandbox.journal import Journal
+from projectnil.sandbox.protocol import Starved
 from projectnil.sandbox.traps import explain_trap, located, offsets_of, stack_text, with_place_of
 from projectnil.sandbox.wasm_lines import user_frames
+
+# A failure is told within a second, whatever its module is like; where that does not do, its line is left out.
+_EXPLAIN_S = 1.0
+
+# Called in the clock's thread, with the outcome of the guest under way; ends the process.
+OnOverdue: TypeAlias = Callable[[Failed | Starved], NoReturn]
 
 
 class Executor:
     """Runs guests, one at a time, each in a store and an instance of its own."""
 
-    def __init__(
-        self,
-        engine: Engine,
-        limits: Limits,
-        on_slow: Callable[[float], None],
-        on_timeout: Callable[[str], NoReturn],
-    ) -> None:
-        """Both are called in another thread, see Deadline. on_timeout: with what the guest logged; ends the process."""
+    def __init__(self, engine: Engine, limits: Limits, on_slow: Callable[[float], None], on_overdue: OnOverdue) -> None:
+        """on_slow: see Deadline."""
         self._limits = limits
+        self._on_overdue = on_overdue
         self._journal = Journal(limits.log_bytes)
         self._shelf = ModuleShelf(engine, lambda: self._journal)
-        self._deadline = Deadline(limits.execution_timeout_s, on_slow, lambda: on_timeout(self._journal.text()))
+        self._deadline = Deadline(on_slow)
 
     def run(self, code_path: str, wasm_path: str, input_json: bytes) -> Completed | Failed:
         """Raises engine.CannotLoad and capi.EngineFault: the platform's failures, not the guest's."""
         module = self._shelf.get(code_path, wasm_path)
         journal = self._journal = Journal(self._limits.log_bytes)
         try:
-            output = self._run(module, wasm_path, input_json)
+            output = self._run(module, input_json)
+        except Trapped as trapped:
+            error = self._explain(trapped.report, wasm_path)
+            return Failed(error, journal.text())
         except GuestFailure as failure:
             return Failed(failure.error, journal.text())
         return Completed(output, journal.text())
 
-    def _run(self, module: LoadedModule, wasm_path: str, input_json: bytes) -> bytes:
+    def _run(self, module: LoadedModule, input_json: bytes) -> bytes:
         limits = self._limits
         # Wasmtime reports this as a plain error, not as a trap with a code.
         if module.memory_bytes > limits.memory_bytes:
             raise GuestFailure(GuestOutOfMemory(limits.memory_bytes))
         guest = Guest(self._shelf.address, limits.memory_bytes, TABLE_ELEMENTS, TABLES)
         try:
-            self._deadline.begin()
+            self._deadline.begin(limits.execution_timeout_s, self._time_is_up)
             guest.instantiate(module.prepared, module.memory_nth)
             pointer = guest.call(module.handle_nth, pass_input(guest, module, input_json))
-            # On the guest's time, as the explanation of its trap is: how long either takes is the guest's doing.
+            # On the guest's time: how long it takes is the guest's doing.
             return take_output(guest, pointer, limits.output_bytes)
-        except Trapped as trapped:
-            raise GuestFailure(self._explain(trapped.report, wasm_path)) from None
         finally:
             self._deadline.end()
             guest.close()
 
+    def _time_is_up(self, had_its_time: bool) -> NoReturn:
+        timeout_s = self._limits.execution_timeout_s
+        self._on_overdue(Failed(GuestTimedOut(timeout_s), self._journal.text()) if had_its_time else Starved(timeout_s))
+
     def _explain(self, report: TrapReport, wasm_path: str) -> GuestError:
-        """The stack goes into the log. Only here are the module's bytes read: a success needs none."""
+        """Not on the guest's time: it has ended, and what its module is like must not make a timeout of its failure.
+
+        The clock goes on for those that wait behind it, and for this: what takes too long is left out.
+        """
         stopped_by = self._journal.stopped_by
         if isinstance(stopped_by, GuestExited):
             return stopped_by
+        in_short = stopped_by or explain_trap(report, b"", self._limits)
+        self._deadline.begin(_EXPLAIN_S, lambda _: self._on_overdue(Failed(in_short, self._journal.text())))
+        try:
+            return self._explain_by_the_module(report, wasm_path)
+        finally:
+            self._deadline.end()
+
+    def _explain_by_the_module(self, report: TrapReport, wasm_path: str) -> GuestError:
+        """The stack goes into the log. Only here are the module's bytes read: a success needs none."""
         try:
             wasm = Path(wasm_path).read_bytes()
         except OSError as error:
             raise CannotLoad(f"{Path(wasm_path).name}: {error.strerror}") from None
-        failure = stopped_by or explain_trap(report, wasm, self._limits)
+        failure = self._journal.stopped_by or explain_trap(report, wasm, self._limits)
         frames = with_place_of(failure, user_frames(wasm, offsets_of(report, wasm)))
         self._journal.stack = stack_text(frames, report.is_cut)
         return located(failure, frames)

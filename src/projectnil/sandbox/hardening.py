@@ -16,7 +16,6 @@ from projectnil.sandbox.seccomp import allow_needed_system_calls
 _CAP_DAC_READ_SEARCH = 1 << 2
 # Each loaded module keeps its file open (engine.LOADED_MODULES); the rest is the socket and the standard streams.
 _OPEN_FILES = 256
-_LOWEST_PRIORITY = 19
 
 
 def outlive_signals_but_not_the_parent(parent_pid: int) -> None:
@@ -27,8 +26,8 @@ def outlive_signals_but_not_the_parent(parent_pid: int) -> None:
         sys.exit(0)
 
 
-def prepare_to_give_way() -> Callable[[], bool]:
-    """Returns what makes the main thread, for good, get the processor when hardly anybody else wants it.
+def prepare_to_give_way() -> Callable[[int], bool]:
+    """Returns what lowers the main thread's priority to a nice value, for good.
 
     That returns False when it must be called again to be complete. To be called before `give_up_privileges` and
     `allow_only_reading`, in a process that leads no group.
@@ -41,13 +40,13 @@ def prepare_to_give_way() -> Callable[[], bool]:
     except OSError:
         autogroup = None
 
-    def give_way() -> bool:
+    def give_way(nice: int) -> bool:
         # On Linux a priority belongs to a thread, and the main thread's id is the process's (setpriority(2), NOTES).
-        os.setpriority(os.PRIO_PROCESS, os.getpid(), _LOWEST_PRIORITY)
+        os.setpriority(os.PRIO_PROCESS, os.getpid(), nice)
         if autogroup is None:
             return True
         try:
-            os.write(autogroup, str(_LOWEST_PRIORITY).encode())
+            os.write(autogroup, str(nice).encode())
         except BlockingIOError:
             return False  # the kernel changes only so many groups a second
         except OSError:

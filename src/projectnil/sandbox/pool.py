@@ -20,7 +20,8 @@ from projectnil.sandbox.code_cache import ModuleFile
 from projectnil.sandbox.forking import ForkServer
 from projectnil.sandbox.line import Line, Place
 from projectnil.sandbox.modules import LoadWasm, Modules, Translation, Wanted
-from projectnil.sandbox.protocol import CannotRun, Reply, Role, Run
+from projectnil.sandbox.priority import nice_among
+from projectnil.sandbox.protocol import CannotRun, Reply, Role, Run, Starved
 
 # So many guests are given to a process at once, so that it need not wait for the next one.
 DEPTH = 8
@@ -66,6 +67,7 @@ class SandboxPool:
         self._fewest = processes
         self._most = max_processes
         self._idle_s = idle_s
+        self._processors = len(os.sched_getaffinity(0))
         self._enough = max(processes, os.cpu_count() or 1)
         self._all: set[SandboxProcess] = set()
         self._leaving: set[SandboxProcess] = set()
@@ -175,12 +177,12 @@ class SandboxPool:
         return self._outcome(module, reply)
 
     async def _ask(self, process: SandboxProcess, module: ModuleFile, request: Run, function: str) -> Reply:
-        reply = process.ask(request, self._limits.execution_timeout_s + KILL_GRACE_S, function)
+        reply = process.ask(request, self._limits.execution_timeout_s, function, KILL_GRACE_S)
         try:
             return await reply
         except ProcessOverdue as error:
-            if process.is_slow:
-                # It gave way to others, and did not come to end itself when its guest's time was up.
+            if process.is_slow and error.was_running:
+                # Its guest ran through its time, and its own clock did not come to end it.
                 return Failed(GuestTimedOut(self._limits.execution_timeout_s), logs="")
             raise PlatformUnavailable(f"the sandbox process {process.pid} did not answer and was killed") from error
         except ProcessLost as error:
@@ -223,6 +225,11 @@ class SandboxPool:
                 if code_is_bad or module.is_snapshot:
                     self._modules.discard(module)
                 raise PlatformUnavailable(f"the sandbox could not run the module: {problem}")
+            case Starved(time_s):
+                raise PlatformUnavailable(
+                    f"the function was kept from running: its process was stopped, or hardly got a processor in the "
+                    f"{time_s:g} s of its limit"
+                )
             case _:
                 raise PlatformUnavailable("the sandbox gave an answer of the wrong kind")
 
@@ -372,9 +379,17 @@ class SandboxPool:
         self._admission.takes_long(slow.function)
         if self._is_stopping:
             return
+        self._share_priority()
         brisk = sum(not process.is_slow for process in self._all) + self._starting
         for _ in range(min(self._fewest - brisk, self._most - self._size())):
             self._start_in_background()
+
+    def _share_priority(self) -> None:
+        """One more guest takes long. Who has given way further, beside guests that have ended, stays there."""
+        slow = [process for process in self._all if process.is_slow]
+        nice = nice_among(len(slow), self._processors)
+        for process in slow:
+            process.give_way(nice)
 
     def _under_way(self) -> set[tuple[SandboxProcess, int]]:
         """The sequence number of the guest under way in each process."""

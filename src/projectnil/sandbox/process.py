@@ -18,7 +18,6 @@ from wasmtime import Engine
 
 from projectnil.confinement.landlock import allow_only_reading
 from projectnil.domain.executions import Failed
-from projectnil.domain.guest_errors import GuestTimedOut
 from projectnil.domain.limits import MIB, Limits
 from projectnil.processes import LONG_SLICES_NS, SHORT_SLICES_NS, take_slices
 from projectnil.sandbox.capi import EngineFault
@@ -34,6 +33,7 @@ from projectnil.sandbox.hardening import (
     outlive_signals_but_not_the_parent,
     prepare_to_give_way,
 )
+from projectnil.sandbox.priority import LEAST_NICE, MOST_NICE
 from projectnil.sandbox.protocol import (
     TRANSLATION_BYTES,
     CannotRun,
@@ -48,9 +48,11 @@ from projectnil.sandbox.protocol import (
     Role,
     Run,
     Snapshot,
+    Starved,
     TakeSnapshot,
     Translate,
     Translated,
+    decode_order,
     decode_request,
     encode_frame,
     take_frames,
@@ -93,7 +95,8 @@ class _Connection:
         self._held_since = 0.0
         self._lock = threading.Lock()
         self.is_tired = False
-        self._has_given_way = False
+        self._nice = 0  # what it has taken, and what it is to take
+        self._wanted_nice = LEAST_NICE
         self._is_known_as_slow = False
 
     def receive(self) -> Request:
@@ -127,7 +130,8 @@ class _Connection:
                 return
             if elapsed_s > TIRED_S:
                 self.is_tired = True
-                self._has_given_way = self._has_given_way or self._give_way_to_others()
+                if self._nice < self._wanted_nice and self._give_way_to_others(self._wanted_nice):
+                    self._nice = self._wanted_nice
             with suppress(BlockingIOError):
                 self._take_in(self._read(_READ_BYTES, socket.MSG_DONTWAIT))
             numbers = [number for number, _ in self._waiting]
@@ -144,7 +148,7 @@ class _Connection:
     def give_way_for_good(self) -> None:
         """Nobody waits for what this process does."""
         for _ in range(_TRIES_TO_GIVE_WAY):
-            if self._give_way_to_others():
+            if self._give_way_to_others(MOST_NICE):
                 return
             sleep(0.05)
 
@@ -174,7 +178,11 @@ class _Connection:
     def _take_in(self, data: bytes) -> None:
         """Add to what was received; whole frames wait from then on."""
         self._received += data
-        self._waiting.extend(take_frames(self._received))
+        for number, body in take_frames(self._received):
+            if number:
+                self._waiting.append((number, body))
+            else:
+                self._wanted_nice = decode_order(body).nice
 
     def _send_replies(self) -> None:
         replies, self._replies = self._replies, bytearray()
@@ -243,10 +251,7 @@ def _engine_of(role: Role) -> Engine:
 def _answerer(role: Role, engine: Engine, limits: Limits, connection: _Connection) -> Callable[[Request], Reply]:
     match role:
         case Role.EXECUTOR:
-            timed_out = GuestTimedOut(limits.execution_timeout_s)
-            executor = Executor(
-                engine, limits, connection.give_way, lambda logs: _give_up(connection, Failed(timed_out, logs))
-            )
+            executor = Executor(engine, limits, connection.give_way, lambda outcome: _give_up(connection, outcome))
             return lambda request: _execute(executor, connection, request)
         case Role.TRANSLATOR:
             return lambda request: _translate(engine, limits, request)
@@ -255,7 +260,7 @@ def _answerer(role: Role, engine: Engine, limits: Limits, connection: _Connectio
             return lambda request: _take_snapshot(engine, limits, request)
 
 
-def _give_up(connection: _Connection, outcome: Failed) -> NoReturn:
+def _give_up(connection: _Connection, outcome: Failed | Starved) -> NoReturn:
     connection.send_last(outcome)
     os._exit(0)  # the guest has the main thread, and does not let go of it
 

@@ -4,7 +4,7 @@ A frame is the length of its body and the number of a request (both u32, little-
 value, tagged with its type. A reply carries the number of its request. The first request is Prepare, answered by Ready;
 then each request gets exactly one reply, in order. The api may send a request before the one before it is answered, so
 requests may be on their way while the process hands back, with Returned, what waits behind a guest that takes long.
-Leaving says that the process ends by its own decision. Both carry the number 0.
+Leaving says that the process ends by its own decision. Both carry the number 0, as does GiveWay from the api.
 The api decodes replies by type, size and number, since a sandbox process is not to be trusted.
 """
 
@@ -54,6 +54,12 @@ class Run(msgspec.Struct, frozen=True, tag=True):
     input_json: bytes
 
 
+class GiveWay(msgspec.Struct, frozen=True, tag=True):
+    """No request: it has the number 0, and no reply. nice: the priority to take once the guest under way takes long."""
+
+    nice: int
+
+
 class Translate(msgspec.Struct, frozen=True, tag=True):
     wasm: bytes
 
@@ -99,6 +105,13 @@ class CannotRun(msgspec.Struct, frozen=True, tag=True):
     code_is_bad: bool
 
 
+class Starved(msgspec.Struct, frozen=True, tag=True):
+    """The platform's fault. The guest's time of time_s seconds is up, and it hardly had any of it: its process was kept
+    from a processor, or stopped."""
+
+    time_s: float
+
+
 class Returned(msgspec.Struct, frozen=True, tag=True):
     """The request under way takes long. The requests of these numbers came after it, in this order; they were not begun
     and never will be here."""
@@ -111,10 +124,11 @@ class Leaving(msgspec.Struct, frozen=True, tag=True):
 
 
 Request: TypeAlias = Prepare | Run | Translate | TakeSnapshot
-Reply: TypeAlias = Completed | Failed | Ready | Translated | Invalid | Snapshot | NoSnapshot | CannotRun
+Reply: TypeAlias = Completed | Failed | Ready | Translated | Invalid | Snapshot | NoSnapshot | CannotRun | Starved
 
 _encoder = msgspec.msgpack.Encoder()
 decode_request = msgspec.msgpack.Decoder(Request).decode
+decode_order = msgspec.msgpack.Decoder(GiveWay).decode
 decode_reply = msgspec.msgpack.Decoder(Reply | Returned | Leaving).decode
 
 
@@ -123,7 +137,7 @@ def next_number(number: int) -> int:
     return number % (_NUMBERS - 1) + 1
 
 
-def encode_frame(message: Request | Reply | Returned | Leaving, number: int) -> bytearray:
+def encode_frame(message: Request | GiveWay | Reply | Returned | Leaving, number: int) -> bytearray:
     """number: of the request that this is, or answers; 0 for what answers none."""
     frame = bytearray(256)
     _encoder.encode_into(message, frame, _HEAD_BYTES)

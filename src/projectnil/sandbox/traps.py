@@ -14,7 +14,7 @@ from projectnil.domain.guest_errors import GuestAborted, GuestError, GuestOutOfM
 from projectnil.domain.limits import Limits, in_units
 from projectnil.sandbox.capi import TrapReport
 from projectnil.sandbox.fingerprint import ENGINE_SETTINGS
-from projectnil.sandbox.wasm_format import Reader, bodies, skip_immediates
+from projectnil.sandbox.wasm_format import Reader, instructions, skip_immediates
 from projectnil.sandbox.wasm_lines import UserFrame
 
 _STACK = in_units(int(ENGINE_SETTINGS["max_wasm_stack"]))
@@ -37,6 +37,7 @@ _IF = 0x04
 # What compilers put between a memory.grow and the `unreachable` of its failure: constants, locals, comparisons,
 # and structured branches.
 _TESTS_OF_A_RESULT = frozenset((0x02, 0x04, 0x05, 0x0B, 0x0D, 0x20, 0x21, 0x22, 0x41, *range(0x45, 0x50)))
+_MOST_TEST_BYTES = 64
 
 
 def explain_trap(report: TrapReport, wasm: bytes, limits: Limits) -> GuestError:
@@ -99,23 +100,24 @@ def _frame_text(frame: UserFrame) -> str:
 
 
 def _ran_out_of_memory(report: TrapReport, wasm: bytes) -> bool:
-    if not report.offsets:
+    if report.body_at is None:
         return False
     try:
-        return gave_up_after_memory_grow(wasm, report.offsets[0])
+        return gave_up_after_memory_grow(wasm, report.body_at, report.offsets[0])
     except IndexError:
         return False
 
 
-def gave_up_after_memory_grow(wasm: bytes, trap_offset: int) -> bool:
+def gave_up_after_memory_grow(wasm: bytes, body_at: int, trap_offset: int) -> bool:
     """Did the trap at `trap_offset` come from an `unreachable` that only the result of a memory.grow leads to?
 
     AssemblyScript's allocator ends a failed growth so (`memory.grow; i32.const 0; i32.lt_s; if; unreachable`).
-    The function is decoded from its start, so that a constant that looks like code cannot mislead.
+    The function, whose body starts at body_at, is decoded from there, so that a constant that looks like code cannot
+    mislead; but only where there may be a growth at all, since it can be long.
     """
-    around = next((body for body, end in bodies(wasm) if trap_offset < end), None)
-    if around is None:
+    if _MEMORY_GROW not in wasm[max(trap_offset - _MOST_TEST_BYTES, body_at) : trap_offset]:
         return False
+    around = instructions(wasm, body_at)
     follows_growth = False
     while around.at < trap_offset:
         opcode = around.byte()

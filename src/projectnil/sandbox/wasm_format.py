@@ -118,9 +118,15 @@ def bodies(wasm: bytes) -> Iterator[tuple[Reader, int]]:
     for _ in range(code.leb()):
         size = code.leb()
         end = code.at + size
-        _skip_locals(code)
-        yield Reader(wasm, code.at), end
+        yield instructions(wasm, code.at), end
         code.at = end
+
+
+def instructions(wasm: bytes, body_at: int) -> Reader:
+    """At the first instruction of the function whose body, its locals first, starts at body_at."""
+    reader = Reader(wasm, body_at)
+    _skip_locals(reader)
+    return reader
 
 
 def _skip_locals(reader: Reader) -> None:
