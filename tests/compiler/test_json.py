@@ -332,6 +332,60 @@ async def test_a_value_is_taken_as_what_it_is_or_not_at_all(run: Run, what: str,
     assert await run(VALUES, f'{{"what":"{what}","value":{value}}}') == wanted
 
 
+LATER = """import { JSON } from "json-as";
+@json class Input { text: string = ""; }
+export function handle(input: string): string {
+  const text = JSON.parse<Input>(input).text, whole = JSON.parse<JSON.Obj>(text), once = whole.toString();
+  const read = JSON.parse<JSON.Obj>(text);
+  const list = read.get("list")!.get<JSON.Arr>(), copied = new JSON.Obj();
+  copied.set("again", read.get("object")!);
+  read.get("object")!.get<JSON.Obj>().set("set", JSON.parse<JSON.Arr>("[1.10]"));
+  list.push(list.at(0).get<JSON.Obj>().get("deep")!.get<JSON.Arr>().length);
+  return `[${once}, ${read.toString()}, ${copied.toString()}, ${JSON.parse<JSON.Value>(text).get<JSON.Obj>().size}]`;
+}
+"""
+
+
+async def test_objects_and_lists_within_a_value_are_read_when_they_are_asked_for(run: Run) -> None:
+    deep: object = {"end": [0.5]}
+    for level in range(300):
+        deep = [deep, level] if level % 2 else {"level": level, "in": deep}
+    document = {
+        "list": [{"deep": [deep, "\\u00e4"]}, []],
+        "object": {"a": {"b": [None, {}]}, "": ""},
+        "n": 12345678901234567890,
+    }
+    once, changed, copied, size = await run(LATER, {"text": json.dumps(document, indent=1)})  # type: ignore[misc]
+    assert once == document
+    assert changed == document | {"list": [*document["list"], 2], "object": {**document["object"], "set": [1.1]}}  # type: ignore[misc, dict-item]
+    assert copied == {"again": changed["object"]}
+    assert size == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"obj":{"a":{"b":[1,}]}}}', "$.obj.a.b[1]: this is not JSON: unexpected }]}}} at character 21"),
+        ('{"obj":{"a":[["\\x"]]}}', '$.obj.a[0][0]: this is not JSON: unexpected x"]]}} at character 17'),
+        ('{"values":[{"a":{"b":01}}]}', "$.values[0].a.b: this is not JSON: unexpected 1}}]} at character 23"),
+        ('{"value":{"a":' + "[" * 400 + "]" * 400 + "}}", "JSON is nested more than 400 levels deep"),
+    ],
+)
+async def test_what_is_not_json_is_refused_before_anything_of_it_is_asked_for(run: Run, text: str, words: str) -> None:
+    assert await read(run, text) == words
+
+
+async def test_null_is_found_in_a_list(run: Run) -> None:
+    source = """import { JSON } from "json-as";
+export function handle(input: string): string {
+  const list = JSON.parse<JSON.Arr>("[0,1,null,0,null]");
+  const places = `${list.indexOf(null)},${list.lastIndexOf(null)},${list.indexOf(0)},${list.indexOf(2)}`;
+  return `[${places},${list.includes(null)}]`;
+}
+"""
+    assert await run(source, {}) == [2, 4, 0, -1, True]
+
+
 CUSTOM = """import { JSON } from "json-as";
 @json class Point {
   constructor(public x: f64, public y: f64) {}

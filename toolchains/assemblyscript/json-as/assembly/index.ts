@@ -4,7 +4,7 @@
 import { E_INDEXOUTOFRANGE } from "util/error";
 import { OBJECT, TOTAL_OVERHEAD } from "rt/common";
 import { rememberInput } from "./failure";
-import { make, parse as parseText, read, standard, zero } from "./read";
+import { make, parse as parseText, read, readLater, standard, zero } from "./read";
 import { stringify as stringifyValue, stringifyObject, write, writeField, writeText } from "./write";
 import { unsupported } from "./unsupported";
 
@@ -166,6 +166,8 @@ export namespace JSON {
   @final
   export class Value {
     private _type: u16 = Types.Null;
+    /** In how many objects and lists it lies, if it is yet to be read. `bits` is its place then, in the text in `held`. */
+    private later: u8 = 0;
     private bits: u64 = 0;
     /** What is no number and no boolean; of a number that no f64 holds to the last digit, its text. */
     private held: usize = 0;
@@ -204,6 +206,18 @@ export namespace JSON {
       this.bits = reinterpret<u64>(value);
     }
 
+    /** An object or a list that lies in the text from and to so many bytes, to be read when it is asked for. */
+    __setLater(isObject: bool, text: string, from: u32, to: u32, level: u8): void {
+      this.keep(isObject ? Types.Object : Types.Array, changetype<usize>(text));
+      this.bits = (<u64>to << 32) | from;
+      this.later = level;
+    }
+
+    private readNow(): void {
+      const text = changetype<string>(this.held);
+      if (this.later) readLater(this, text, <u32>this.bits, <u32>(this.bits >> 32), this.later);
+    }
+
     /** asc takes `null` by itself for a usize, so that a usize of 0 is null here. JSON.Value.from tells them apart. */
     set<T>(value: T): void {
       if (isInteger<T>() && nameof<T>() == "usize" && !value) this.setNull();
@@ -240,6 +254,7 @@ export namespace JSON {
     }
 
     private copy(other: JSON.Value): void {
+      other.readNow();
       this.keep(other._type, other.held);
       this.bits = other.bits;
       this.writer = other.writer;
@@ -247,6 +262,7 @@ export namespace JSON {
 
     private keep(type: u16, held: usize): void {
       this._type = type;
+      this.later = 0;
       this.bits = 0;
       this.writer = null;
       this.held = held;
@@ -277,6 +293,7 @@ export namespace JSON {
 
     private reference<T>(): T {
       if (idof<T>() == idof<JSON.Value>()) return changetype<T>(this);
+      this.readNow();
       if (isString<T>()) {
         if (this._type != Types.String) this.refuse<T>("a string");
       } else if (isArray<T>() && idof<T>() == idof<JSON.Value[]>() && this._type == Types.Array) {
@@ -325,6 +342,7 @@ export namespace JSON {
     }
 
     __write(): void {
+      this.readNow();
       const type = this._type;
       const writer = this.writer;
       if (writer != null) writer(this.held);
@@ -470,10 +488,10 @@ export namespace JSON {
       return Arr.of(this._items.concat(other._items));
     }
     indexOf<T>(value: T, fromIndex: i32 = 0): i32 {
-      return this.texts().indexOf(stringifyValue<T>(value), fromIndex);
+      return this.texts().indexOf(JSON.Value.__from<T>(value).toString(), fromIndex);
     }
     lastIndexOf<T>(value: T, fromIndex: i32 = i32.MAX_VALUE): i32 {
-      return this.texts().lastIndexOf(stringifyValue<T>(value), fromIndex < 0 ? fromIndex : min(fromIndex, this.length - 1));
+      return this.texts().lastIndexOf(JSON.Value.__from<T>(value).toString(), fromIndex < 0 ? fromIndex : min(fromIndex, this.length - 1));
     }
     includes<T>(value: T, fromIndex: i32 = 0): bool {
       return this.indexOf<T>(value, fromIndex) >= 0;

@@ -5,9 +5,9 @@ import { DATE_WANTED, INVALID_DATE, parseDateTime } from "util/datetime";
 import { JSON } from "./index";
 import { fail, failKind, failValue } from "./failure";
 import {
-  announcePart, another, at, begin, BRACE, BRACE_END, BRACKET, BRACKET_END, copy, digitsEnd, digitsStart, enter, expect, exponent,
+  announcePart, another, at, begin, beginPart, BRACE, BRACE_END, BRACKET, BRACKET_END, copy, digitsEnd, digitsStart, enter, expect, exponent,
   finish, keyText, keyBytes, keyStart, negative, peek, POINT, QUOTE, rest, significand, skipValue,
-  startsNumber, takeFalse, takeKey, takeNull, takeNumber, takeString, takeTrue, taken
+  startsNumber, takeFalse, takeKey, takeNull, takeNumber, takeString, takeTrue, taken, text
 } from "./text";
 import { unsupported } from "./unsupported";
 import { stringify } from "./write";
@@ -323,6 +323,32 @@ function readRaw(): JSON.Raw {
   return new JSON.Raw(copy(start, at));
 }
 
+/** How many objects and lists of any values are open, one in the other. */
+let opened = 0;
+/** So many levels of them are read when they are asked for. Their text is gone over once more then. */
+const LATER_LEVELS = 3;
+
+/** A value in an object or a list of any values. An object or a list is checked, and read when it is first asked for. */
+function readMember(): JSON.Value {
+  const unit = peek();
+  if ((unit != BRACE && unit != BRACKET) || opened > LATER_LEVELS) return readValue(0);
+  const start = at, base = changetype<usize>(text);
+  skipValue();
+  const value = JSON.Value.empty();
+  value.__setLater(unit == BRACE, text, <u32>(start - base), <u32>(at - base), <u8>opened);
+  return value;
+}
+
+/** Reads what `readMember` put off. from, to: its place in the text, in bytes. */
+export function readLater(value: JSON.Value, data: string, from: u32, to: u32, level: u8): void {
+  const before = opened;
+  opened = level;
+  beginPart(data, from, to);
+  readValue(changetype<usize>(value));
+  finish();
+  opened = before;
+}
+
 function readValue(into: usize): JSON.Value {
   const value = into ? changetype<JSON.Value>(into) : JSON.Value.empty();
   const unit = peek();
@@ -352,11 +378,13 @@ function readObj(into: usize): JSON.Obj {
   const object = into ? changetype<JSON.Obj>(into) : new JSON.Obj();
   if (object.size) object.clear();
   expect(BRACE, "an object (JSON.Obj)");
+  opened++;
   if (enter(BRACE_END)) do {
     takeKey();
     const key = keyText();
-    object.set(key, readValue(0));
+    object._members.set(key, readMember());
   } while (another(BRACE_END));
+  opened--;
   return object;
 }
 
@@ -364,6 +392,8 @@ function readArr(into: usize): JSON.Arr {
   const array = into ? changetype<JSON.Arr>(into) : new JSON.Arr();
   array.clear();
   expect(BRACKET, "an array (JSON.Arr)");
-  if (enter(BRACKET_END)) do array.push(readValue(0)); while (another(BRACKET_END));
+  opened++;
+  if (enter(BRACKET_END)) do array._items.push(readMember()); while (another(BRACKET_END));
+  opened--;
   return array;
 }

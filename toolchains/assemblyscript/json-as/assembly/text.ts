@@ -57,6 +57,13 @@ export function begin(data: string): void {
   skipWhitespace();
 }
 
+/** As `begin`, for a part of a text, from and to so many bytes after its beginning. */
+export function beginPart(data: string, from: usize, to: usize): void {
+  begin(data);
+  at = changetype<usize>(data) + from;
+  end = changetype<usize>(data) + to;
+}
+
 export function finish(): void {
   skipWhitespace();
   if (at < end) failSyntax(at);
