@@ -14,7 +14,7 @@ from tests.support.platform import Platform
 SPINNERS = 8
 _NOTE = (
     "An echo through HTTP by a closed loop of so many connections, without and with 8 guests that spin until their "
-    "time limit of 10 s and are called again at once; 16 sandbox processes at the most, the default."
+    "time limit of 10 s and are called again at once; at most 16 sandbox processes, the default."
 )
 
 

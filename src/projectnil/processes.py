@@ -46,8 +46,8 @@ def hide_from_siblings() -> None:
 def take_slices(slice_ns: int) -> None:
     """How long this process's main thread, and what it starts from now on, may keep a processor that others want.
 
-    Everyone gets the same share of time in the end. Whoever asks for short slices gets theirs sooner after waking up,
-    from those with longer ones. Without effect where the kernel does not know it.
+    All processes get the same share of time in the end. One that asks for short slices gets its share sooner after
+    waking up, from those with longer ones. Without effect where the kernel does not know it.
     """
     number = _SCHED_SETATTR.get(platform.machine())
     if number is not None:

@@ -1,6 +1,6 @@
 r"""Runs the ```console blocks of a document and compares what they print.
 
-The convention, for whoever writes a document:
+The convention for documents:
 
 - A line `$ command` is run by bash in a folder that looks like a checkout in which `make run` is running; a command
   that ends in `\` goes on in the next line. The lines up to the next `$` are what it prints, on either stream.

@@ -144,7 +144,7 @@ def refused_response(request: Request, error: Refused) -> Response:
 
 
 def client_gone_response(_: Request, __: Exception) -> Response:
-    """The answer to a client that went away while it sent its request; nobody reads it."""
+    """The answer to a client that went away while it sent its request; it is not read."""
     return Response(status_code=HTTPStatus.BAD_REQUEST)
 
 

@@ -32,7 +32,7 @@ def child_environment(settings: Settings) -> dict[str, str]:
 
 
 def _say_ready(ready_fd: int) -> None:
-    # Whoever waited for it may have been told to stop.
+    # The process that waited for it may have been told to stop.
     with contextlib.suppress(BrokenPipeError):
         os.write(ready_fd, b"1")
     os.close(ready_fd)

@@ -19,7 +19,7 @@ import msgspec
 PROBE_EVERY_S = 1.0
 _DEAF_AT = 15
 _ABLE, _UNABLE = b"1", b"0"
-# What a request needs at the least: a descriptor for its connection, and some memory.
+# What the smallest request needs: a descriptor for its connection, and some memory.
 _MEMORY_BYTES = 1024 * 1024
 _CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 

@@ -84,7 +84,7 @@ class _Lines:
 
 
 class _Forgiving:
-    """A stream that loses what nobody can take: a full disk or a reader that left must not decide over an execution.
+    """A stream that drops what cannot be written: a full disk or a reader that left must not fail an execution.
 
     In an event loop, the lines of one iteration are written together; otherwise a line is out once it is written.
     """

@@ -1,4 +1,4 @@
-"""Bringing a database up to date, and waiting for one that somebody else does that to."""
+"""Bringing a database up to date, and waiting until another process has done so."""
 
 import asyncio
 import contextlib
@@ -31,7 +31,7 @@ async def migrate_database(database_url: str, wait_s: float = 0.0) -> list[str]:
 
 
 async def wait_for_migrated(database_url: str, wait_s: float) -> None:
-    """Return when the database is there and up to date, or after `wait_s`: whoever uses it says what is wrong then."""
+    """Return when the database is there and up to date, or after `wait_s`: its first use says what is wrong then."""
     if wait_s > 0:
         with contextlib.suppress(PlatformUnavailable):
             await _patiently(lambda: _check_migrated(database_url), wait_s)

@@ -31,7 +31,7 @@ def run_part(
     """Run `api` or `compiler` until it is stopped; returns the exit code. probes_fd: of a supervisor that probes it."""
     configure_logs(settings, part)
     hide_from_siblings()
-    # A compiler computes for long, and whoever waits for an execution should not wait for it.
+    # A compiler computes for long, and callers of functions should not wait for it.
     take_slices(SHORT_SLICES_NS if part == "api" else DEFAULT_SLICES_NS)
     # uvloop is for the api, whose speed matters; it cannot start a process as another user.
     run = uvloop.run if part == "api" else asyncio.run

@@ -79,7 +79,7 @@ async def _keep_database(database: EmbeddedPostgres) -> None:
         try:
             await database.start()
         except PlatformUnavailable as error:
-            # A full disk, say: the rest answers 503 until somebody makes room.
+            # A full disk, say: the rest answers 503 until there is room.
             pause_s = min(pause_s * 2, _SLOWEST_RESTART_S)
             log.error("postgres.not_restarted", error=str(error), restartInS=pause_s)
             await asyncio.sleep(pause_s)
@@ -117,5 +117,5 @@ def _warn_if_public(listener: socket.socket) -> None:
         log.warning(
             "serve.public",
             address=host,
-            consequence="whoever reaches this address may run code; there is no authentication of its own",
+            consequence="anyone who can reach this address can run code; the platform has no authentication of its own",
         )

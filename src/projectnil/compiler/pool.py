@@ -64,7 +64,7 @@ class WarmPool:
             for process in (place.process, place.standby):
                 if process is not None:
                     await process.stop()
-            self._free.put_nowait(place)  # whoever waits finds the pool stopped
+            self._free.put_nowait(place)  # those who wait find the pool stopped
 
     @asynccontextmanager
     async def borrow(self) -> AsyncIterator[WorkerProcess]:
@@ -114,7 +114,7 @@ class WarmPool:
             place.process = await self._launch()
         except PlatformUnavailable as error:
             log.warning("compiler.process.not_started", error=str(error))
-            self._free.put_nowait(place)  # whoever borrows it tries again and hears why
+            self._free.put_nowait(place)  # the next to borrow it tries again and hears why
             return
         await self._warm_then_free(place)
 
@@ -137,7 +137,7 @@ class WarmPool:
             self._free.put_nowait(place)
 
     async def _warm(self, process: WorkerProcess, is_wanted: Callable[[], bool]) -> None:
-        """Compilations for practice; somebody's own serves as well, so nobody waits for these."""
+        """Compilations for practice. A real one serves as well, so no job waits for these."""
         for _ in range(self._warm_ups):
             if is_wanted() or not process.alive:
                 return

@@ -26,8 +26,8 @@ class TooLarge(Exception):
 class Workspace:
     """A folder of this process under `root`, with one folder per compilation in it.
 
-    Its owner holds file locks for as long as it lives, however it ends. A folder whose locks are free belongs to
-    nobody and is removed. A lock tells that across containers too, where process ids would not.
+    Its owner holds file locks for as long as it lives, however it ends. A folder whose locks are free has no
+    owner and is removed. A lock tells that across containers too, where process ids would not.
     The lock that counts is beside the folder, where compilations cannot write.
     Every method blocks on the disk: call them from a thread. They raise OSError.
     """
@@ -42,7 +42,7 @@ class Workspace:
     def open(self) -> None:
         """Remove what dead processes left, and take a folder of one's own."""
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with _locked(self._root / _LOCK):  # nobody may see a new folder before its lock is held
+        with _locked(self._root / _LOCK):  # no other process may see a new folder before its lock is held
             self._remove_abandoned()
             self.path = Path(tempfile.mkdtemp(dir=self._root)).resolve()
             self._locks = [_lock_file(lock) for lock in _locks_of(self.path)]

@@ -1,6 +1,6 @@
 """The two families of errors.
 
-Platform errors are exceptions: somebody asked for what cannot be done, or the platform failed.
+Platform errors are exceptions: a request asked for what cannot be done, or the platform failed.
 Guest errors are values (see `guest_errors`): the user's function failed, which is an ordinary outcome.
 Neither knows HTTP. Each carries its data, and says in `str()` what happened and what to do.
 """

@@ -92,7 +92,7 @@ class GuestOutOfMemory(_GuestError, frozen=True):
 
 
 class GuestOutputTooLarge(_GuestError, frozen=True):
-    """size_bytes: at the least; of text that is much too large nobody counts the bytes it would have in UTF-8."""
+    """size_bytes: a lower bound, since text that is much too large is not encoded only to be counted."""
 
     size_bytes: int
     limit_bytes: int

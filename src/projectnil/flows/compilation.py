@@ -168,7 +168,7 @@ async def _answer(pool: Pool, taken: _Taken, outcome: Compiled | Rejected) -> No
     function_id, revision = taken.function_id, taken.headers.revision
     async with transaction(pool) as conn:
         awaits = await functions.awaits_result(conn, function_id, revision)
-        # Whoever archives the job answers it, should two compilers have had it.
+        # Should two compilers have had the job, the one that archives it answers it.
         mine = await queues.archive(conn, JOBS_QUEUE, taken.message.id)
         await compilations.mark_taken(conn, taken.message.id)
         wanted = mine and awaits is not False

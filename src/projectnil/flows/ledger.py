@@ -124,7 +124,7 @@ class Ledger:
         return gone
 
     def abandon(self, execution_id: ExecutionId) -> None:
-        """The execution ended in a way nobody foresaw: unless it has its outcome, it was interrupted."""
+        """The execution ended in an unexpected way: unless it has its outcome, it was interrupted."""
         if execution_id in self._in_flight:
             self._doubt(failure(execution_id, INTERRUPTED))
 
@@ -166,7 +166,7 @@ class Ledger:
             made_at = [moment_of(row.id) for row in rows if isinstance(row, NewExecution)]
             if not made_at:
                 raise
-            # No partition for these ids: nobody made any for a long time, or the clock jumped.
+            # No partition for these ids: none was made for a long time, or the clock jumped.
             await partitions.ensure(conn, min(made_at), max(made_at))
             moments = await executions.record(conn, self._node_id, rows)
         self._troubles.succeeded(RECORDING)
@@ -212,7 +212,7 @@ class Ledger:
 
 
 def failure(execution_id: ExecutionId, message: str, logs: str | None = None) -> FinishedExecution:
-    """The outcome of an execution that FAILED, by whoever's fault."""
+    """The outcome of an execution that FAILED, whether by the guest's fault or the platform's."""
     return FinishedExecution(execution_id, ExecutionStatus.FAILED, None, storable(message), logs or None)
 
 

@@ -1,8 +1,8 @@
 """Gathers the rows of concurrent requests into one statement and one commit.
 
-Nobody waits for a timer: a row that comes while no write is under way is written at once, and the rows that come
+No row waits for a timer: one that comes while no write is under way is written at once, and the rows that come
 during a write make up the next one. A write that is stuck, behind a lock say, holds up its own rows only: another
-takes over. Nobody is answered before the commit of their row.
+takes over. Replies are sent after the commit of their row.
 """
 
 import asyncio

@@ -45,7 +45,7 @@ PLANNED_IN_ORDER: Mapping[str, str] = {
 class _PooledConnection(asyncpg.Connection):
     """A connection that nothing of a session has to be cleaned from when it goes back to its pool.
 
-    Nobody here sets what outlasts a transaction, and cleaning up is a round trip for each use. A transaction that is
+    Nothing here outlasts a transaction, and cleaning up is a round trip for each use. A transaction that is
     left open is still rolled back.
     """
 

@@ -269,7 +269,7 @@ def _server_user() -> pwd.struct_passwd | None:
 
 
 def _own_folder(folder: Path, user: pwd.struct_passwd | None) -> None:
-    """Make a folder that is the server's alone. Raises PlatformUnavailable when somebody else made it first."""
+    """Make a folder that is the server's alone. Raises PlatformUnavailable when another user made it first."""
     owner = user.pw_uid if user is not None else os.geteuid()
     try:
         folder.mkdir(mode=0o700, parents=True)

@@ -15,7 +15,7 @@ _COLUMNS = f"{SUMMARY_COLUMNS}, input::text AS input, output::text AS output, lo
 
 # Each row only if its function is still what its caller saw (READY, same revision and name, the only one of that name
 # where it was called by it), and this node still counts. A function that is being deleted is passed over, so that
-# nobody waits for the end of it.
+# no execution waits for the end of it.
 _BEGIN = """
 INSERT INTO executions (id, function_id, revision, node_id, status, input, created_at, started_at)
 SELECT new.id, new.function_id, new.revision, $1, 'RUNNING', new.input::jsonb,

@@ -108,7 +108,7 @@ async def get(conn: Connection, function_id: FunctionId) -> Function | None:
 
 
 async def lock(conn: Connection, function_id: FunctionId) -> Function | None:
-    """As `get`, and nobody else may change the row until the transaction ends."""
+    """As `get`, and the row cannot be changed by others until the transaction ends."""
     row = await conn.fetchrow(_LOCK, function_id)
     return _function(row) if row else None
 

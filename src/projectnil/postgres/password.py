@@ -1,7 +1,7 @@
 """The password of the embedded server. It stands in a file that only the platform's user may read.
 
-Whoever may open the server's socket would be its superuser otherwise: the socket's mode keeps other users out, and no
-other program of the same user, nor of root.
+Without it, any program that may open the server's socket would be its superuser: the socket's mode keeps other users
+out, but no other program of the same user or of root.
 """
 
 import os

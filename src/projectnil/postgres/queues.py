@@ -105,13 +105,13 @@ async def read_jobs_in_other_languages(
 
 
 async def archive(conn: Connection, queue: str, message_id: int) -> bool:
-    """Move a message to the queue's archive; False when somebody else removed it first."""
+    """Move a message to the queue's archive; False when it was removed before."""
     archived: bool = await conn.fetchval(_ARCHIVE, queue, message_id)
     return archived
 
 
 async def delete(conn: Connection, queue: str, message_id: int) -> bool:
-    """Remove a message for good; False when somebody else removed it first."""
+    """Remove a message for good; False when it was removed before."""
     deleted: bool = await conn.fetchval(_DELETE, queue, message_id)
     return deleted
 

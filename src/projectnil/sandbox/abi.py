@@ -59,7 +59,7 @@ def _read_text(start: Address, memory_bytes: int, pointer: int, limit_bytes: int
         raise BrokenModule(f"handle returned a string of {size:,} bytes that ends outside its memory")
     if size % 2:
         raise BrokenModule(f"handle returned a string of {size:,} bytes; UTF-16 needs an even number")
-    if size // 2 > limit_bytes:  # a unit of UTF-16 becomes a byte of UTF-8 at the least
+    if size // 2 > limit_bytes:  # a unit of UTF-16 becomes at least a byte of UTF-8
         raise GuestFailure(GuestOutputTooLarge(size // 2, limit_bytes))
     units = ctypes.string_at(start + pointer, size)
     try:
@@ -81,7 +81,7 @@ def _escape_surrogate(error: UnicodeError) -> tuple[str, int]:
     before = max(at - _ESCAPE_BYTES, 0)
     is_half = units.startswith(_ESCAPE_START, after) or units.startswith(_ESCAPE_START, before)
     escape = f"\\u{int.from_bytes(units[at:after], 'little'):04x}"
-    # A text that goes on is read once more; nobody needs the rest of one that is refused for this escape.
+    # A text that goes on is read once more; the rest of one that is refused for this escape is not needed.
     return escape, after if is_half else len(units)
 
 

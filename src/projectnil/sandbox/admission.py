@@ -10,7 +10,7 @@ import msgspec
 from projectnil.domain.errors import Overloaded
 from projectnil.sandbox.line import Line, Place
 
-# Guests that finish faster than this keep the queue moving: whoever waits behind them need not be turned away.
+# Guests that finish faster than this keep the queue moving: callers behind them need not be turned away.
 QUICK_S = 0.05
 ADMISSION_WAIT_S = 1.0
 MOST_WAITING = 1_000
@@ -115,7 +115,7 @@ class Admission:
                 place.future.set_result(self._expect(place.function))
 
     def turn_away(self, error: Exception) -> None:
-        """Whoever waits at the door is told `error`."""
+        """All who wait at the door are told `error`."""
         for place in list(self._door):
             self._door.remove(place)
             give_up(place.future, error)
@@ -175,7 +175,7 @@ class _Room(msgspec.Struct, frozen=True):
 
 
 def give_up(future: "asyncio.Future[Any]", error: Exception) -> None:
-    """Tell whoever waits, unless they have their answer."""
+    """Tell the caller that waits, unless it has its answer."""
     if not future.done():
         future.set_exception(error)
 

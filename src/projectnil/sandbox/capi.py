@@ -254,7 +254,7 @@ def define_function(linker: Linker, module: str, name: str, kind: FuncType, body
 
 
 def use_instance_pool(config: Config, settings: Mapping[str, int]) -> None:
-    """Let instances take their memory from a pool made beforehand, instead of mapping it anew for each.
+    """Let instances take their memory from a pool made beforehand, instead of mapping it for each.
 
     settings: by the names of `wasmtime_pooling_allocation_config_*_set` in wasmtime/config.h.
     """

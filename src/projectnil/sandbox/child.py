@@ -30,7 +30,7 @@ from projectnil.sandbox.protocol import (
 )
 
 START_TIMEOUT_S = 20.0
-# Replies are UTF-8 and capped by the limits; machine code is some ten times its module, and a snapshot at the most the
+# Replies are UTF-8 and capped by the limits; machine code is some ten times its module, and a snapshot at most the
 # module with 16 MiB of memory.
 _MOST_CODE_BYTES = 512 * MIB
 _LAST_LOOK_S = 0.05
@@ -246,7 +246,7 @@ class SandboxProcess(asyncio.Protocol):
         elif self._pending and self._pending[0].number == number:
             self._answer(reply)
         else:
-            self.kill()  # an answer nobody asked for, or another's
+            self.kill()  # an unexpected answer, or another's
 
     def _answer(self, reply: Reply) -> None:
         future = self._pending.popleft().reply
@@ -274,7 +274,7 @@ class SandboxProcess(asyncio.Protocol):
             self._on_slow(self)
 
     def _watch_until(self, deadline: float) -> None:
-        # One timer follows many requests: a later deadline is noticed when it fires, not by setting it anew.
+        # One timer follows many requests: a later deadline is noticed when it fires, not by resetting it.
         if self._watch is not None and self._watch.when() <= deadline:
             return
         if self._watch is not None:

@@ -1,6 +1,6 @@
 """Machine code on disk, each file with the module that it was made from.
 
-Whoever can write these files can run native code as the platform, so the directory must be the platform's alone.
+A process that can write these files can run native code as the platform, so the directory must be the platform's alone.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from projectnil.domain.limits import MIB
 from projectnil.sandbox.fingerprint import engine_fingerprint
 from projectnil.sandbox.seal import sealed
 
-# Whoever starts removes what nobody has touched for so long.
+# A process removes at its start what has not been used for so long.
 UNUSED_S = 30 * 24 * 3600
 _UNFINISHED_S = 3600
 _UNFINISHED = "unfinished-"

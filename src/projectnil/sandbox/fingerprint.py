@@ -8,7 +8,7 @@ from pathlib import Path
 
 from projectnil.domain.limits import KIB, MIB
 
-# Attributes of wasmtime.Config. Everything AssemblyScript emits is in; proposals nobody needs are out, since each
+# Attributes of wasmtime.Config. Everything AssemblyScript emits is in; proposals that nothing needs are out, since each
 # is code a guest could attack.
 ENGINE_SETTINGS: dict[str, bool | int | str] = {
     "max_wasm_stack": 1024 * KIB,

@@ -130,7 +130,7 @@ def _performance_now(journal: Journal, call: Caller) -> GoesOn:
 def _log_with(prefix: str) -> HostFunction:
     def log(journal: Journal, call: Caller) -> GoesOn:
         if not journal.is_full:
-            # A unit of UTF-16 is a byte of UTF-8 at the least: one more than there is room for is cut already.
+            # A unit of UTF-16 is at least a byte of UTF-8: one more than there is room for is cut already.
             journal.write(prefix + _text(call, call.u32(0), journal.room_bytes + 1, mark=""))
         return True
 

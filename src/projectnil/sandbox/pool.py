@@ -288,7 +288,7 @@ class SandboxPool:
         return self._slots.count(self._may_have_another()) if self._slots else 0
 
     def _may_begin_at_once(self, function: str) -> bool:
-        """Is it this one's turn, and nobody's before it?"""
+        """Is it this one's turn, with none before it?"""
         if self._admission.is_quick(function) and not self._slots:
             return True
         may_have_another = self._may_have_another()

@@ -146,7 +146,7 @@ class _Connection:
                 self._send_replies()
 
     def give_way_for_good(self) -> None:
-        """Nobody waits for what this process does."""
+        """Nothing waits for what this process does."""
         for _ in range(_TRIES_TO_GIVE_WAY):
             if self._give_way_to_others(MOST_NICE):
                 return
@@ -271,7 +271,7 @@ def _execute(executor: Executor, connection: _Connection, request: Request) -> R
     try:
         return executor.run(request.code_path, request.wasm_path, request.input_json)
     except CannotLoad as error:
-        # The folder may have been made anew, and the new one is open to new processes only.
+        # The folder may have been replaced, and the new one is open to new processes only.
         connection.is_tired = True
         return CannotRun(str(error), code_is_bad=True)
     except EngineFault as error:

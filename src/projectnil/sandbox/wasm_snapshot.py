@@ -34,7 +34,7 @@ _I32 = 0x7F
 _CONSTANTS = {_I32: (0x41, True), 0x7E: (0x42, True), 0x7D: (0x43, False), 0x7C: (0x44, False)}
 # Zeros are left out by blocks of this size, which keeps the number of segments low.
 _BLOCK_BYTES = 4096
-# A compiler makes some dozen. Whoever makes thousands does not get the api to walk through them.
+# A compiler makes some dozen. The api does not walk through thousands.
 _MOST_SECTIONS = 1_000
 
 # What could change a table, or use a data segment that the snapshot does not have any more.

