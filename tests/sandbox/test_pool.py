@@ -219,6 +219,28 @@ async def test_who_waits_at_the_maximum_is_admitted_when_a_guest_ends_in_time(
     assert isinstance(await spinner, Failed)
 
 
+async def test_a_function_that_was_quick_until_now_leaves_a_process_to_others(
+    make_pool: MakePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place in (admission, pool_module):
+        monkeypatch.setattr(place, "ADMISSION_WAIT_S", 60.0)
+    # On a busy machine the word of it comes late.
+    monkeypatch.setattr(admission.Admission, "takes_long", lambda _admission, _function: None)
+    pool = await make_pool(seconds(120.0), processes=2, max_processes=4)
+    spinner, echo = await ready_module(pool, SPINNER), await ready_module(pool, ECHO)
+    for function in ("crowd", "echo"):
+        assert await pool.run(echo, b"{}", function) == Completed(b"{}", logs="")
+    crowd = [asyncio.create_task(pool.run(spinner, b"{}", "crowd")) for _ in range(20)]
+    await until("the pool is full", lambda: pool.status().processes == 4)
+    for _ in range(20):
+        async with asyncio.timeout(60):
+            ticket = await pool.admit("echo")
+            assert await pool.run(echo, b"{}", "echo", ticket) == Completed(b"{}", logs="")
+    assert not any(task.done() for task in crowd)
+    for task in crowd:
+        task.cancel()
+
+
 async def test_what_it_costs_to_look_for_room_grows_with_the_functions_that_wait_and_not_with_their_square(
     make_pool: MakePool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,11 +8,11 @@ from typing import NoReturn, TypeAlias
 # A guest that runs longer is not one that others should wait behind.
 SLOW_S = 0.005
 # A guest that had a processor for less than this part of its time did not use up its time: the machine did.
-LEAST_SHARE = 0.01
+LEAST_SHARE = 0.005
 # Who looks every few milliseconds and finds that so much time has passed, stood still together with the guest.
 _STILL_S = 1.0
 # A guest that stood still for more than this part of its time did not use it up, either.
-_MOST_STILL = 0.1
+_MOST_STILL = 0.25
 
 # Called when the time is up, with whether the guest had its time; ends the process.
 OnTimeout: TypeAlias = Callable[[bool], NoReturn]

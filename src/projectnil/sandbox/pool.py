@@ -289,25 +289,38 @@ class SandboxPool:
 
     def _may_begin_at_once(self, function: str) -> bool:
         """Is it this one's turn, with none before it?"""
-        if self._admission.is_quick(function) and not self._slots:
+        is_full = len(self._all) >= self._most
+        if not is_full and not self._slots and self._admission.is_quick(function):
             return True
         may_have_another = self._may_have_another()
         return may_have_another(function) and self._slots.first(may_have_another) is None
 
     def _may_have_another(self) -> Callable[[str], bool]:
-        """Of which functions, as things are: one whose guests take long, or may do so, does not get every process."""
+        """Of which functions, as things are: one whose guests take long, or may do so, does not get every process.
+
+        One that is known to be quick may have the last one too, unless a guest of it has one for longer than that: the
+        word that they take long is on its way.
+        """
         is_quick, most_of_one = self._admission.is_quick, self._most_of_one
-        holding: Counter[str] | None = None
+        holding: tuple[Counter[str], Counter[str]] | None = None
 
         def may_have_another(function: str) -> bool:
             nonlocal holding
-            if is_quick(function):
+            if is_quick(function) and len(self._all) < self._most:
                 return True
             if holding is None:  # only now, as nearly all are quick
-                holding = Counter(process.function for process in self._all if process.assigned)
-            return holding[function] < most_of_one
+                holding = self._holding()
+            held, long_held = holding
+            return held[function] < most_of_one or (is_quick(function) and not long_held[function])
 
         return may_have_another
+
+    def _holding(self) -> tuple[Counter[str], Counter[str]]:
+        """How many processes each function holds, and how many of them for longer than a brisk guest does."""
+        brisk_since = self._loop.time() - BRISK_S
+        held = [process for process in self._all if process.assigned]
+        long_held = (process.function for process in held if process.is_slow or process.begun_at < brisk_since)
+        return Counter(process.function for process in held), Counter(long_held)
 
     def _free_process(self) -> SandboxProcess | None:
         """An idle process, or the least loaded of those that are brisk; None when there is neither."""
