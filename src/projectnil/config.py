@@ -55,6 +55,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     output_bytes: int = 6 * 1024 * 1024
     source_bytes: int = 1024 * 1024
     compile_timeout_s: float = 30.0
+    compile_slow_s: float = 3.0
     log_bytes: int = 64 * 1024
 
     sandbox_processes: int = 2

@@ -19,7 +19,7 @@ from projectnil.compiler.assemblyscript import toolchain as assemblyscript
 from projectnil.compiler.assemblyscript.toolchain import AssemblyScript
 from projectnil.compiler.workspace import Workspace
 from projectnil.config import Settings
-from projectnil.domain.compilation import Compiled, Rejected
+from projectnil.domain.compilation import CompileCost, Compiled, Crashed, Outcome, Rejected, Stopped
 from projectnil.domain.errors import CompilerLost, PlatformUnavailable
 from projectnil.domain.languages import Language
 
@@ -57,7 +57,7 @@ async def eventually(holds: Callable[[], bool], timeout_s: float = 120.0) -> Non
         await asyncio.sleep(0.05)
 
 
-async def begun(toolchain: AssemblyScript, folder: Path, source: str) -> "asyncio.Task[Compiled | Rejected]":
+async def begun(toolchain: AssemblyScript, folder: Path, source: str) -> "asyncio.Task[Outcome]":
     """A compilation that is under way in a process that does nothing else."""
     await toolchain.compile(ECHO)
     [process] = compilers(folder)
@@ -84,7 +84,7 @@ async def test_compilation_past_the_deadline_is_killed_and_the_next_one_compiles
 ) -> None:
     async with started(tmp_path, compile_timeout_s=2.5) as toolchain:
         outcome = await toolchain.compile(slow_source(200))
-        assert outcome == Rejected("compilation took longer than its limit of 2.5 s")
+        assert outcome == Rejected("compilation took longer than its limit of 2.5 s", broke_limit=True)
         monkeypatch.setattr(toolchain, "_timeout_s", 120.0)  # on a busy machine a new process needs more than 2.5 s
         assert isinstance(await toolchain.compile(ECHO), Compiled)
         await eventually(lambda: not files_under(tmp_path))
@@ -93,14 +93,14 @@ async def test_compilation_past_the_deadline_is_killed_and_the_next_one_compiles
 async def test_a_compilation_that_outgrows_the_memory_limit_is_rejected(tmp_path: Path) -> None:
     async with started(tmp_path, compiler_memory_bytes=150 * 1024 * 1024) as toolchain:
         outcome = await toolchain.compile(slow_source(40))
-    assert outcome == Rejected("compilation needed more memory than its limit of 150 MiB")
+    assert outcome == Rejected("compilation needed more memory than its limit of 150 MiB", broke_limit=True)
 
 
 async def test_javascript_out_of_memory_is_the_sources_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(assemblyscript, "HEAP_SHARE_OF_MEMORY", 0.08)
     async with started(tmp_path) as toolchain:
         outcome = await toolchain.compile(slow_source(100))
-    assert outcome == Rejected("compilation needed more memory than its limit of 768 MiB")
+    assert outcome == Rejected("compilation needed more memory than its limit of 768 MiB", broke_limit=True)
 
 
 # What a compiler could answer that a source has taken over.
@@ -140,7 +140,7 @@ async def test_a_compiler_that_was_taken_over_fails_only_the_source_that_did_it(
             ("a huge module", "larger than the limit of 32 MiB"),
         ):
             outcome = await toolchain.compile(source)
-            assert isinstance(outcome, Rejected), source
+            assert isinstance(outcome, Rejected | Crashed), source
             assert why in outcome.message
             assert await toolchain.compile("a good one") == Compiled(b"x")
 
@@ -312,3 +312,36 @@ async def test_a_disk_that_cannot_be_written_is_the_platforms_fault(tmp_path: Pa
     blocked.write_text("in the way")
     with pytest.raises(PlatformUnavailable, match="folder cannot be used"):
         await AssemblyScript(Settings(data_dir=blocked)).start()
+
+
+async def test_a_spare_process_starts_while_the_others_are_held_and_ends_when_it_has_nothing_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("projectnil.compiler.pool.SPARE_IDLE_S", 0.1)
+    async with started(tmp_path, compile_timeout_s=600.0) as toolchain:
+        compiling = await begun(toolchain, tmp_path, slow_source(200))
+        [first] = compilers(tmp_path)
+        assert isinstance(await toolchain.compile(ECHO), Compiled)
+        assert not compiling.done()
+        await eventually(lambda: [process.pid for process in compilers(tmp_path)] == [first.pid])
+        assert isinstance(await toolchain.compile(ECHO), Compiled), "another one"
+        compiling.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await compiling
+
+
+async def test_an_onlooker_is_told_what_a_compilation_costs_and_can_stop_it(tmp_path: Path) -> None:
+    told: list[CompileCost] = []
+
+    def stop_after_half_a_second(cost: CompileCost) -> bool:
+        told.append(cost)
+        return cost.cpu_s < 0.5
+
+    async with started(tmp_path) as toolchain:
+        await toolchain.compile(ECHO)
+        assert await toolchain.compile(slow_source(200), stop_after_half_a_second) == Stopped()
+        assert told[-1].cpu_s >= 0.5
+        assert told[-1].duration_s > told[0].duration_s
+        assert told[-1].peak_memory_bytes > 50 * 1024 * 1024
+        assert all(cost.is_practised for cost in told)
+        assert isinstance(await toolchain.compile(ECHO), Compiled)

@@ -52,7 +52,7 @@ _KINDS = {
     "instant": (r"\d{4}-\d\d-\d\dT[\d:.]+Z", r"\d{4}-\d\d-\d\dT[\d:.]+Z"),
     "local": (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"),
     "week": (r"executions_\d{8}", r"executions_\d{8}"),
-    "duration": (r"\b\d+\.\d ms", r"\d+\.\d ms"),
+    "duration": (r"\b\d+\.\d m?s\b", r"\d+\.\d m?s"),
     "gap": (r"  +", r"  +"),
     "any": (r"\.\.\.", r".*"),
 }

@@ -124,6 +124,23 @@ async def test_a_compiler_whose_queue_does_not_move_shows(pool: Pool, tmp_path: 
     assert (await health(pool, tmp_path)).compiler.status is PartStatus.UP, "one was taken just now"
 
 
+@pytest.mark.parametrize(("lane", "moves_in"), [("is not known as slow", True), ("is known as slow", False)])
+async def test_a_lane_that_does_not_move_shows_though_the_other_does(
+    pool: Pool, tmp_path: Path, lane: str, moves_in: bool
+) -> None:
+    await a_compiler_lives(pool)
+    await registration.register(pool, new("good"))
+    await pool.execute("UPDATE compilation_turns SET slow = NOT $1", moves_in)
+    await pool.execute("UPDATE pgmq.q_compilation_jobs SET vt = now() - interval '400 seconds'")
+    await registration.register(pool, new("good"))
+    await pool.execute("UPDATE compilations SET slow = $1, last_read_at = now() WHERE job_id = 2", moves_in)
+    found = (await health(pool, tmp_path)).compiler
+    assert found.status is PartStatus.DEGRADED
+    assert found.detail == f"serves assemblyscript; the first job that {lane} has waited for 400 s, and none is taken"
+    await pool.execute("UPDATE compilations SET slow = NOT $1, last_read_at = now() WHERE job_id = 1", moves_in)
+    assert (await health(pool, tmp_path)).compiler.status is PartStatus.UP
+
+
 async def test_another_compiler_that_takes_no_jobs_any_more_is_down(pool: Pool, tmp_path: Path) -> None:
     await registration.register(pool, new("good"))
     await pool.execute("SELECT pgmq.pop('compilation_jobs')")
@@ -158,5 +175,5 @@ async def test_postponed_jobs_are_found_without_reading_the_others(pool: Pool) -
         "INSERT INTO pgmq.q_compilation_jobs (vt, message) SELECT now(), '{}' FROM generate_series(1, 2000);"
         "ANALYZE pgmq.q_compilation_jobs"
     )
-    plan = "\n".join(row[0] for row in await pool.fetch(f"EXPLAIN {compilations._ACTIVITY}"))
+    plan = "\n".join(row[0] for row in await pool.fetch(f"EXPLAIN {compilations._ACTIVITY}", []))
     assert plan.count("postponed_compilation_jobs") == 2, plan

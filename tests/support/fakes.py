@@ -3,32 +3,46 @@
 import asyncio
 from collections.abc import Callable
 
-from projectnil.domain.compilation import Compiled, Rejected
+from projectnil.compiler.toolchain import Onlooker, let_go_on
+from projectnil.domain.compilation import CompileCost, Compiled, Crashed, Outcome, Rejected, Stopped
 from projectnil.domain.errors import CompilerLost, PlatformUnavailable
 from projectnil.domain.languages import Language
 
+QUICK = CompileCost(duration_s=0.4, cpu_s=0.5, peak_memory_bytes=200 * 1024 * 1024)
+SLOW = CompileCost(duration_s=60, cpu_s=60, peak_memory_bytes=700 * 1024 * 1024)
 WASM = b"\0asm\1\0\0\0"
 
 
 class FakeToolchain:
-    """Compiles any source to an empty module; `reject`, `break` and `lose` in a source do what they say."""
+    """Compiles any source to an empty module; `reject`, `break`, `lose`, `crash` in a source do what they say.
+
+    One with `slow` is a minute's work, and one with `exceed` takes more than there is.
+    """
 
     language = Language.ASSEMBLYSCRIPT
 
     def __init__(self, during: Callable[[], object] | None = None) -> None:
         self.compiled: list[str] = []
-        self._during = during
+        self.during = during
+        self.after_look: Callable[[], object] = lambda: None
 
     async def start(self) -> None: ...
 
     async def stop(self) -> None: ...
 
-    async def compile(self, source: str) -> Compiled | Rejected:
+    async def compile(self, source: str, onlooker: Onlooker = let_go_on) -> Outcome:
         self.compiled.append(source)
-        if self._during is not None:
-            outcome = self._during()
+        if self.during is not None:
+            outcome = self.during()
             if asyncio.iscoroutine(outcome):
                 await outcome
+        if not onlooker(SLOW if "slow" in source or "exceed" in source else QUICK):
+            return Stopped()
+        self.after_look()
+        if "crash" in source:
+            return Crashed("it crashed")
+        if "exceed" in source:
+            return Rejected("it takes too long", broke_limit=True)
         if "break" in source:
             raise PlatformUnavailable("the disk is full")
         if "lose" in source:

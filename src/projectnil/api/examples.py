@@ -58,15 +58,33 @@ FUNCTION_ITEM_FAILED: dict[str, Any] = {
     "compileError": "ERROR TS2304: Cannot find name 'c'.\n   :\n 2 │ return a - c;\n   │            ~\n"
     "   └─ in function.ts(2,12)\n\nFAILURE 1 compile error(s)",
 }
-FUNCTION_DETAILS: dict[str, Any] = {**FUNCTION_ITEM, "source": _SOURCE}
+FUNCTION_DETAILS: dict[str, Any] = {
+    **FUNCTION_ITEM,
+    "source": _SOURCE,
+    "compilation": {
+        "durationMs": 412.3,
+        "cpuMs": 480.0,
+        "peakMemoryBytes": 318_767_104,
+        "tries": 1,
+        "totalDurationMs": 412.3,
+        "totalCpuMs": 480.0,
+    },
+}
 FUNCTION_UPDATED: dict[str, Any] = {
     **FUNCTION_DETAILS,
+    "compilation": {
+        **FUNCTION_DETAILS["compilation"],
+        "durationMs": None,
+        "cpuMs": None,
+        "peakMemoryBytes": None,
+    },
     "status": "PENDING",
     "revision": 2,
     "updatedAt": "2026-11-21T09:45:00.000001Z",
 }
 FUNCTION_REGISTERED: dict[str, Any] = {
     **FUNCTION_DETAILS,
+    "compilation": None,
     "status": "PENDING",
     "updatedAt": FUNCTION_DETAILS["createdAt"],
 }

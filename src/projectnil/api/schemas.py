@@ -59,6 +59,24 @@ ListedCompileError = Annotated[
 Revision = Annotated[int, Meta(description="counts changes of source or language, from 1")]
 
 
+CompileDurationMs = Annotated[
+    float | None,
+    Meta(
+        description="wall time of the last try to compile this revision, in milliseconds, as cpuMs and "
+        "peakMemoryBytes are of it; null when no compiler of the platform has tried"
+    ),
+]
+CompileCpuMs = Annotated[float | None, Meta(description="CPU time of all the compiler's threads")]
+PeakMemoryBytes = Annotated[
+    int | None,
+    Meta(
+        description="the most memory that the compiler's process held meanwhile, what it holds for itself included: "
+        "some 300 MiB"
+    ),
+]
+Tries = Annotated[int, Meta(description="compilations begun, of all revisions; a source that is slow takes two")]
+TotalDurationMs = Annotated[float, Meta(description="wall time of all tries together")]
+TotalCpuMs = Annotated[float, Meta(description="CPU time of all tries together")]
 ExecutedRevision = Annotated[
     int | None, Meta(description="the function's revision that ran; null for one recorded before revisions were")
 ]
@@ -119,6 +137,17 @@ class FunctionItem(_Body):
     updated_at: Timestamp
 
 
+class CompilationDetails(_Body):
+    """What compiling a function has cost the platform's own compilers."""
+
+    duration_ms: CompileDurationMs
+    cpu_ms: CompileCpuMs
+    peak_memory_bytes: PeakMemoryBytes
+    tries: Tries
+    total_duration_ms: TotalDurationMs
+    total_cpu_ms: TotalCpuMs
+
+
 class FunctionDetails(_Body):
     """All of a function but its binary."""
 
@@ -129,6 +158,7 @@ class FunctionDetails(_Body):
     source: str
     status: FunctionStatus
     compile_error: CompileError
+    compilation: CompilationDetails | None
     revision: Revision
     created_at: Timestamp
     updated_at: Timestamp

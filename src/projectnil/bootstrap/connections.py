@@ -1,5 +1,6 @@
 """How many database connections each kind of process opens."""
 
+from projectnil.compiler.pool import SPARES
 from projectnil.config import Settings
 from projectnil.postgres.coalescer import MOST_WRITERS
 
@@ -14,4 +15,4 @@ API_EXTRA_CONNECTIONS = RECORD_CONNECTIONS + PAGE_CONNECTIONS + UPKEEP_CONNECTIO
 
 def compiler_connections(settings: Settings) -> int:
     """A job is compiled with no connection held; its worker needs one at a time, and one more extends its job."""
-    return 2 * settings.compiler_processes + 3
+    return 2 * (settings.compiler_processes + SPARES) + 3

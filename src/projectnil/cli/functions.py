@@ -96,6 +96,7 @@ def show(options: Namespace) -> int:
         "revision": details["revision"],
         "created": output.when(details["createdAt"]),
         "updated": output.when(details["updatedAt"]),
+        **_compilation(details.get("compilation")),
     }
     output.print_fields(fields)
     if details["compileError"]:
@@ -103,6 +104,19 @@ def show(options: Namespace) -> int:
         output.print_failure(details["compileError"])
     output.print_text("\n" + details["source"])
     return 0
+
+
+def _compilation(costs: Json | None) -> Json:
+    """What its compilation has cost, in the words of `show`."""
+    if costs is None:
+        return {}
+    tries = f"{costs['tries']} times, {output.milliseconds(costs['totalDurationMs'])} in all"
+    if costs["durationMs"] is None:
+        return {"compiled": tries}
+    peak_mib = int(costs["peakMemoryBytes"]) // (1024 * 1024)
+    cpu = output.milliseconds(costs["cpuMs"])
+    took = f"{output.milliseconds(costs['durationMs'])}, {cpu} of CPU time, up to {peak_mib} MiB"
+    return {"compiled": took if costs["tries"] == "1" else f"{took}; {tries}"}
 
 
 def delete_arguments(parser: ArgumentParser) -> None:

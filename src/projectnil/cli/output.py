@@ -65,9 +65,13 @@ def duration(execution: Json) -> str:
     """How long an execution took."""
     if execution["durationMs"] is None:
         return "-"
-    milliseconds = float(execution["durationMs"])
+    return milliseconds(execution["durationMs"])
+
+
+def milliseconds(time_ms: Any) -> str:
+    """A time as people read it."""
     # 999.96 ms is not 1000.0 ms.
-    return f"{milliseconds:.1f} ms" if milliseconds < 999.95 else f"{milliseconds / 1000:.1f} s"
+    return f"{float(time_ms):.1f} ms" if float(time_ms) < 999.95 else f"{float(time_ms) / 1000:.1f} s"
 
 
 def compact(value: Any) -> str:

@@ -5,22 +5,23 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
 from projectnil.compiler.confinement import encode
+from projectnil.compiler.metering import CostMeter, resident_bytes
+from projectnil.compiler.toolchain import Onlooker, let_go_on
 from projectnil.confinement.profile import Profile
 from projectnil.domain.errors import PlatformUnavailable
 from projectnil.domain.limits import in_units
 from projectnil.processes import die_with_parent
 
 START_TIMEOUT_S = 60.0
-MEMORY_CHECK_S = 0.1
+LOOK_EVERY_S = 0.1
 LINE_BYTES = 4 * 1024 * 1024
 STDERR_BYTES = 16 * 1024
 
-_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _LAUNCHER = (sys.executable, "-I", "-m", "projectnil.confinement.launcher")
 
 
@@ -39,6 +40,10 @@ class ProcessTookTooLong(Exception):
 
 class ProcessOutgrewMemory(Exception):
     """The process held more memory than its limit; it was killed."""
+
+
+class ProcessStopped(Exception):
+    """The onlooker wanted it to end; it was killed."""
 
 
 class ProcessBrokeProtocol(Exception):
@@ -81,7 +86,7 @@ class WorkerProcess:
             raise PlatformUnavailable(f"cannot start a compiler: {error}") from error
         process = cls(child)
         try:
-            await process._read_line(START_TIMEOUT_S, None)
+            await process._read_line(START_TIMEOUT_S)
         except (ProcessDied, ProcessTookTooLong, ProcessBrokeProtocol) as error:
             raise PlatformUnavailable(f"a compiler did not start: {error}: {process.last_words}") from error
         except BaseException:
@@ -105,27 +110,35 @@ class WorkerProcess:
     @property
     def resident_bytes(self) -> int:
         """The memory it holds now; 0 when that is not known."""
-        try:
-            # proc_pid_statm(5): the second field is the resident set, in pages.
-            return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * _PAGE_BYTES
-        except (OSError, IndexError):
-            return 0
+        return resident_bytes(self.pid)
 
-    async def ask(self, request: bytes, *, timeout_s: float, memory_bytes: int) -> bytes:
+    async def ask(
+        self, request: bytes, *, timeout_s: float, memory_bytes: int, onlooker: Onlooker = let_go_on
+    ) -> bytes:
         """The answer to `request`, one line of JSON each.
 
-        Raises ProcessDied, ProcessTookTooLong, ProcessOutgrewMemory or ProcessBrokeProtocol; the process is gone then.
-        Cancelled in the middle it is gone too, for its next line would answer the wrong request.
+        Raises ProcessDied, ProcessTookTooLong, ProcessOutgrewMemory, ProcessStopped or ProcessBrokeProtocol; the
+        process is gone then. Cancelled in the middle it is gone too, for its next line would answer the wrong request.
         """
+        meter = CostMeter(self.pid, is_practised=self.answered > 0)
+
+        def look() -> None:
+            go_on = onlooker(meter.read())
+            if self.resident_bytes > memory_bytes:
+                raise ProcessOutgrewMemory
+            if not go_on:
+                raise ProcessStopped
+
         try:
             assert self._child.stdin is not None  # noqa: S101 # it was asked for
             with contextlib.suppress(ConnectionError):  # it died; reading says how
                 self._child.stdin.write(request + b"\n")
                 await self._child.stdin.drain()
-            answer = await self._read_line(timeout_s, memory_bytes)
+            answer = await self._read_line(timeout_s, look)
         except BaseException:
             await self.stop()
             raise
+        onlooker(meter.read())
         self.answered += 1
         return answer
 
@@ -142,13 +155,13 @@ class WorkerProcess:
         if self._child.stdin is not None:
             self._child.stdin.close()
 
-    async def _read_line(self, timeout_s: float, memory_bytes: int | None) -> bytes:
+    async def _read_line(self, timeout_s: float, look: Callable[[], None] = lambda: None) -> bytes:
         assert self._child.stdout is not None  # noqa: S101 # it was asked for
         reading = asyncio.create_task(self._child.stdout.readline())
         try:
-            await self._watch(reading, timeout_s, memory_bytes)
+            await _watch(reading, timeout_s, look)
             line = reading.result()
-        except (ProcessTookTooLong, ProcessOutgrewMemory):
+        except (ProcessTookTooLong, ProcessOutgrewMemory, ProcessStopped):
             await self.stop()
             raise
         except ValueError as error:  # StreamReader.readline: more than LINE_BYTES
@@ -162,17 +175,18 @@ class WorkerProcess:
         await self._stderr_task
         raise ProcessDied(returncode, self.last_words)
 
-    async def _watch(self, reading: asyncio.Task[bytes], timeout_s: float, memory_bytes: int | None) -> None:
-        deadline = asyncio.get_running_loop().time() + timeout_s
-        while not reading.done():
-            left_s = deadline - asyncio.get_running_loop().time()
-            if left_s <= 0:
-                raise ProcessTookTooLong
-            if memory_bytes is not None and self.resident_bytes > memory_bytes:
-                raise ProcessOutgrewMemory
-            await asyncio.wait({reading}, timeout=min(left_s, MEMORY_CHECK_S))
-
     async def _keep_stderr(self) -> None:
         assert self._child.stderr is not None  # noqa: S101 # it was asked for
         while chunk := await self._child.stderr.read(4096):
             self._stderr = (self._stderr + chunk)[-STDERR_BYTES:]
+
+
+async def _watch(reading: asyncio.Task[bytes], timeout_s: float, look: Callable[[], None]) -> None:
+    """Look now and then until `reading` is done. Raises what `look` raises, and ProcessTookTooLong."""
+    deadline = asyncio.get_running_loop().time() + timeout_s
+    while not reading.done():
+        look()
+        left_s = deadline - asyncio.get_running_loop().time()
+        if left_s <= 0:
+            raise ProcessTookTooLong
+        await asyncio.wait({reading}, timeout=min(left_s, LOOK_EVERY_S))

@@ -1,9 +1,18 @@
 """What a language must offer to be compiled here."""
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Protocol, TypeAlias
 
-from projectnil.domain.compilation import Compiled, Rejected
+from projectnil.domain.compilation import CompileCost, Outcome
 from projectnil.domain.languages import Language
+
+# Told several times a second, and at the end, what a compilation has cost so far; False stops it.
+Onlooker: TypeAlias = Callable[[CompileCost], bool]
+
+
+def let_go_on(_cost: CompileCost) -> bool:
+    """The onlooker that stops nothing."""
+    return True
 
 
 class Toolchain(Protocol):
@@ -17,8 +26,8 @@ class Toolchain(Protocol):
     async def stop(self) -> None:
         """End every process and remove every file. What still compiles raises PlatformUnavailable."""
 
-    async def compile(self, source: str) -> Compiled | Rejected:
-        """The module, or why the source is at fault: its errors, or a limit of time or memory it broke.
+    async def compile(self, source: str, onlooker: Onlooker = let_go_on) -> Outcome:
+        """The module, or why there is none. Stopped only when `onlooker` wanted that.
 
         Raises PlatformUnavailable when the compiler could not do its work, and CompilerLost when it was ended in the
         middle of it, which the source may have brought about; it may well be right all the same.

@@ -5,7 +5,7 @@ The bodies of the messages have exactly the fields that any compiler knows; what
 
 import base64
 import binascii
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeAlias, TypeVar
 
 import msgspec
 
@@ -44,13 +44,14 @@ class MessageHeaders(msgspec.Struct, frozen=True, kw_only=True, rename="camel", 
     """The headers of both kinds of messages. revision: that of the function whose source the job has.
 
     postponements: how often the platform could not compile the job, with the first time (Unix, in seconds) and the
-    last reason.
+    last reason. crashes: how often its compiler crashed on it.
     """
 
     revision: Revision | None = None
     postponements: int = 0
     postponed_since_s: float | None = None
     postponed_because: str | None = None
+    crashes: int = 0
 
     def postponed_for_s(self, now_s: float) -> float:
         """How long ago the platform first could not compile the job. now_s: Unix time."""
@@ -68,6 +69,43 @@ class Rejected(msgspec.Struct, frozen=True):
     """The source does not compile, or broke a limit. message: the compiler's own words. A user error."""
 
     message: str
+    broke_limit: bool = False
+
+
+class Crashed(msgspec.Struct, frozen=True):
+    """The compiler itself failed. It is the source's fault only if it happens again."""
+
+    message: str
+
+
+class Stopped(msgspec.Struct, frozen=True):
+    """The compilation was ended before its limits, because whoever looked on wanted it to."""
+
+
+Outcome: TypeAlias = Compiled | Rejected | Crashed | Stopped
+
+
+class CompileCost(msgspec.Struct, frozen=True, kw_only=True):
+    """What a compilation has cost so far. duration_s: wall time. cpu_s: of all threads of the compiler's process.
+
+    peak_memory_bytes: the most memory that process held meanwhile, its own part and what earlier compilations left
+    included. is_practised: the process has compiled before; the first time takes several times as long.
+    """
+
+    duration_s: float = 0.0
+    cpu_s: float = 0.0
+    peak_memory_bytes: int = 0
+    is_practised: bool = True
+
+    @property
+    def duration_ms(self) -> float:
+        """To a tenth."""
+        return round(self.duration_s * 1000, 1)
+
+    @property
+    def cpu_ms(self) -> int:
+        """The kernel counts it in steps of 10 ms."""
+        return round(self.cpu_s * 1000)
 
 
 class MalformedMessage(InvalidInput):

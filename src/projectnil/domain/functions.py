@@ -36,6 +36,21 @@ class NewFunction(msgspec.Struct, frozen=True, kw_only=True):
     source: str
 
 
+class Compilation(msgspec.Struct, frozen=True, kw_only=True):
+    """What compiling a function has cost the platform's own compilers.
+
+    duration_ms (wall time), cpu_ms and peak_memory_bytes are of the last try at the function's revision; None when no
+    compiler of the platform has tried it. peak_memory_bytes: what the compiler's process held, all of it.
+    """
+
+    tries: int
+    total_duration_ms: float
+    total_cpu_ms: float
+    duration_ms: float | None = None
+    cpu_ms: float | None = None
+    peak_memory_bytes: int | None = None
+
+
 class Function(msgspec.Struct, frozen=True, kw_only=True):
     """All of a function but its binary. revision counts changes of source or language, from 1."""
 
@@ -49,6 +64,7 @@ class Function(msgspec.Struct, frozen=True, kw_only=True):
     revision: int
     created_at: datetime
     updated_at: datetime
+    compilation: Compilation | None = None
 
     @property
     def awaits_result(self) -> bool:

@@ -13,10 +13,14 @@ from projectnil.domain.compilation import (
     JOBS_QUEUE,
     RESULTS_QUEUE,
     CompilationJob,
+    CompileCost,
     Compiled,
+    Crashed,
     MalformedMessage,
     MessageHeaders,
+    Outcome,
     Rejected,
+    Stopped,
     decode_headers,
     decode_job,
     postponed,
@@ -25,7 +29,8 @@ from projectnil.domain.compilation import (
 from projectnil.domain.errors import CompilerLost, PlatformUnavailable, UnsupportedLanguage
 from projectnil.domain.ids import FunctionId
 from projectnil.domain.languages import Language
-from projectnil.postgres import compilations, functions, queues
+from projectnil.flows.lanes import Lanes, Stay, Worker
+from projectnil.postgres import compilations, compile_costs, functions, queues, turns
 from projectnil.postgres.connections import Connection, Pool, transaction
 from projectnil.postgres.errors import CONNECTION_ERRORS
 from projectnil.postgres.queues import Message
@@ -45,18 +50,43 @@ class _Taken(msgspec.Struct, frozen=True):
     job: CompilationJob
 
 
-async def compile_next(pool: Pool, toolchain: Toolchain, *, visibility_s: int, max_reads: int) -> bool:
+async def compile_next(
+    pool: Pool, toolchain: Toolchain, *, visibility_s: int, max_reads: int, worker: Worker | None = None
+) -> bool:
     """Take one job in the toolchain's language and see it through; False when there is none.
 
     visibility_s: how long a job stays hidden after its compiler died. max_reads: a job read more often kills its
-    compilers, and is answered instead of tried. What the platform could not do leaves the job to reappear later.
+    compilers, and is answered instead of tried. worker: in which lanes it is; by default alone. What the platform could
+    not do leaves the job to reappear later, and a job that is too slow for its lane goes to the other one.
     """
-    condition = {"language": toolchain.language.value}
-    async with pool.acquire() as conn:
-        messages = await queues.read(conn, JOBS_QUEUE, visibility_s=visibility_s, most=1, containing=condition)
-    for message in messages:
-        await _see_through(pool, message, toolchain, visibility_s=visibility_s, max_reads=max_reads)
-    return bool(messages)
+    found = await _next(pool, worker or Worker(Lanes()), toolchain.language.value, visibility_s)
+    if found is None:
+        return False
+    message, stay = found
+    try:
+        await _see_through(pool, message, toolchain, stay, visibility_s=visibility_s, max_reads=max_reads)
+    finally:
+        stay.end()
+    return True
+
+
+async def _next(pool: Pool, worker: Worker, language: str, visibility_s: int) -> tuple[Message, Stay] | None:
+    """A job and its stay in a lane; None when there is none."""
+    while True:
+        async with pool.acquire() as conn:
+            found = await worker.take(conn, language, visibility_s)
+            if found is None and await turns.give_missing(conn):
+                found = await worker.take(conn, language, visibility_s)
+        if found is None:
+            return None
+        message, stay = found
+        if message.reads == 1 or stay.in_slow_lane:
+            return found
+        # The compiler that had it died, perhaps of it.
+        stay.end()
+        async with transaction(pool) as conn:
+            await queues.give_back(conn, message.id, 0)
+            await turns.move_to_slow_lane(conn, message.id)
 
 
 async def answer_unserved(pool: Pool, known: Iterable[Language], *, visibility_s: int) -> bool:
@@ -68,12 +98,12 @@ async def answer_unserved(pool: Pool, known: Iterable[Language], *, visibility_s
         taken = await _take(pool, message)
         if taken is not None:
             error = UnsupportedLanguage(taken.job.language, languages)
-            await _answer(pool, taken, Rejected(str(error)))
+            await _answer(pool, taken, Rejected(str(error)), None)
     return bool(messages)
 
 
 async def _see_through(
-    pool: Pool, message: Message, toolchain: Toolchain, *, visibility_s: int, max_reads: int
+    pool: Pool, message: Message, toolchain: Toolchain, stay: Stay, *, visibility_s: int, max_reads: int
 ) -> None:
     taken = await _take(pool, message)
     if taken is None:
@@ -81,20 +111,22 @@ async def _see_through(
     log.info("job.received", functionId=taken.function_id, revision=taken.headers.revision, reads=message.reads)
     if message.reads > max_reads:
         died = f"the compiler died {message.reads - 1} times while it compiled this source, which is not tried again"
-        await _answer(pool, taken, Rejected(died))
-    elif await _is_wanted(pool, taken):
-        await _compile(pool, taken, toolchain, visibility_s)
+        await _answer(pool, taken, Rejected(died), None)
+    elif await _is_wanted(pool, taken, stay):
+        await _compile(pool, taken, toolchain, stay, visibility_s)
     else:
         log.info("job.dropped", functionId=taken.function_id, reason="the function was changed, or has its result")
 
 
-async def _compile(pool: Pool, taken: _Taken, toolchain: Toolchain, visibility_s: int) -> None:
+async def _compile(pool: Pool, taken: _Taken, toolchain: Toolchain, stay: Stay, visibility_s: int) -> None:
     try:
         async with _kept_hidden(pool, taken.message, visibility_s):
-            outcome = await toolchain.compile(taken.job.source)
+            outcome = await toolchain.compile(taken.job.source, stay.may_go_on)
     except CompilerLost as error:
         # It counts as a try, for the source may be what its compiler died of.
         log.warning("job.postponed", functionId=taken.function_id, error=str(error), reads=taken.message.reads)
+        stay.note(None)
+        await _record_slow(pool, taken, stay)
     except PlatformUnavailable as error:
         await _postpone(pool, taken, str(error), visibility_s)
     except asyncio.CancelledError:
@@ -102,15 +134,59 @@ async def _compile(pool: Pool, taken: _Taken, toolchain: Toolchain, visibility_s
         await asyncio.shield(_give_back(pool, taken.message, 0, None))
         raise
     else:
-        await _answer(pool, taken, outcome)
+        stay.note(outcome)
+        await _settle(pool, taken, outcome, stay)
 
 
-async def _is_wanted(pool: Pool, taken: _Taken) -> bool:
+async def _settle(pool: Pool, taken: _Taken, outcome: Outcome, stay: Stay) -> None:
+    match outcome:
+        case Stopped():
+            await _put_aside(pool, taken, stay, taken.headers)
+        case Crashed(message) if taken.headers.crashes:
+            await _answer(pool, taken, Rejected(message), stay)
+        case Crashed(message):
+            log.warning("compiler.crashed", functionId=taken.function_id, message=message)
+            crashes = taken.headers.crashes + 1
+            await _put_aside(pool, taken, stay, msgspec.structs.replace(taken.headers, crashes=crashes))
+        case Compiled() | Rejected():
+            await _answer(pool, taken, outcome, stay)
+
+
+async def _put_aside(pool: Pool, taken: _Taken, stay: Stay, headers: MessageHeaders) -> None:
+    """The job waits for its turn in the slow lane. It was no try that its source may have ended."""
+    async with transaction(pool) as conn:
+        # The queue first: who deletes a function takes its locks in this order.
+        await queues.give_back(conn, taken.message.id, 0, headers)
+        await turns.remember_slow(conn, taken.message.id)
+        await _record(conn, taken, stay)
+    cost = stay.cost
+    log.info(
+        "job.put_aside",
+        functionId=taken.function_id,
+        revision=taken.headers.revision,
+        durationMs=cost.duration_ms,
+        cpuMs=cost.cpu_ms,
+        peakMemoryBytes=cost.peak_memory_bytes,
+    )
+
+
+async def _record_slow(pool: Pool, taken: _Taken, stay: Stay) -> None:
+    async with transaction(pool) as conn:
+        await turns.remember_slow(conn, taken.message.id)
+        await _record(conn, taken, stay)
+
+
+async def _record(conn: Connection, taken: _Taken, stay: Stay) -> None:
+    revision = taken.headers.revision
+    await compile_costs.record(conn, taken.function_id, revision, stay.cost, is_slow=stay.is_slow)
+
+
+async def _is_wanted(pool: Pool, taken: _Taken, stay: Stay) -> bool:
     """Whether to compile the job; one that is not is archived. A job of a function we do not know is another api's."""
     function_id, revision = taken.function_id, taken.headers.revision
     async with transaction(pool) as conn:
         if await functions.mark_compiling(conn, function_id, revision):
-            await compilations.mark_taken(conn, taken.message.id)
+            await compilations.mark_taken(conn, taken.message.id, slow=stay.in_slow_lane)
             return True
         if await functions.awaits_result(conn, function_id, revision) is None:
             return True
@@ -123,7 +199,7 @@ async def _postpone(pool: Pool, taken: _Taken, reason: str, visibility_s: int) -
     headers = postponed(taken.headers, reason, time.time())
     if headers.postponed_for_s(time.time()) >= GIVE_UP_AFTER_S:
         failed = f"the platform could not compile this source within 24 hours, and not by its fault: {reason}"
-        await _answer(pool, taken, Rejected(f"{failed}; send it again once the platform is in order"))
+        await _answer(pool, taken, Rejected(f"{failed}; send it again once the platform is in order"), None)
         return
     hidden_s = min(visibility_s * 2 ** (min(headers.postponements, 20) - 1), LONGEST_PAUSE_S)
     await _give_back(pool, taken.message, hidden_s, headers)
@@ -161,13 +237,16 @@ async def _refuse(pool: Pool, message: Message, headers: MessageHeaders, error: 
         return
     nameless = CompilationJob(function_id=function_id, language="", source="")
     reason = f"the compilation job cannot be read: {error}; send the source again"
-    await _answer(pool, _Taken(message, headers, function_id, nameless), Rejected(reason))
+    await _answer(pool, _Taken(message, headers, function_id, nameless), Rejected(reason), None)
 
 
-async def _answer(pool: Pool, taken: _Taken, outcome: Compiled | Rejected) -> None:
+async def _answer(pool: Pool, taken: _Taken, outcome: Compiled | Rejected, stay: Stay | None) -> None:
+    """stay: in the lane where it was compiled; None for a job that was not."""
     function_id, revision = taken.function_id, taken.headers.revision
     async with transaction(pool) as conn:
         awaits = await functions.awaits_result(conn, function_id, revision)
+        if stay is not None:
+            await _learn(conn, taken, stay)
         # Should two compilers have had the job, the one that archives it answers it.
         mine = await queues.archive(conn, JOBS_QUEUE, taken.message.id)
         await compilations.mark_taken(conn, taken.message.id)
@@ -177,12 +256,42 @@ async def _answer(pool: Pool, taken: _Taken, outcome: Compiled | Rejected) -> No
             await queues.send(conn, RESULTS_QUEUE, result_message(taken.job, outcome), headers)
         else:
             await compilations.settle(conn, [taken.message.id])
-    if isinstance(outcome, Compiled):
-        log.info("job.compiled", functionId=function_id, revision=revision, wasmBytes=len(outcome.wasm))
-    else:
-        log.info("job.failed", functionId=function_id, revision=revision, error=outcome.message[:500])
+    _log_answer(taken, outcome, stay.cost if stay is not None else CompileCost())
     if wanted:
         log.info("result.published", functionId=function_id, revision=revision)
+
+
+def _log_answer(taken: _Taken, outcome: Compiled | Rejected, cost: CompileCost) -> None:
+    function_id, revision = taken.function_id, taken.headers.revision
+    if isinstance(outcome, Compiled):
+        log.info(
+            "job.compiled",
+            functionId=function_id,
+            revision=revision,
+            wasmBytes=len(outcome.wasm),
+            durationMs=cost.duration_ms,
+            cpuMs=cost.cpu_ms,
+            peakMemoryBytes=cost.peak_memory_bytes,
+        )
+    else:
+        log.info(
+            "job.failed",
+            functionId=function_id,
+            revision=revision,
+            error=outcome.message[:500],
+            durationMs=cost.duration_ms,
+            cpuMs=cost.cpu_ms,
+            peakMemoryBytes=cost.peak_memory_bytes,
+        )
+
+
+async def _learn(conn: Connection, taken: _Taken, stay: Stay) -> None:
+    """What it cost, and which lane its source and its function belong in."""
+    if stay.is_slow:
+        await turns.remember_slow(conn, taken.message.id)
+    else:
+        await turns.forget_slow(conn, taken.message.id)
+    await _record(conn, taken, stay)
 
 
 async def _archive(conn: Connection, taken: _Taken) -> None:

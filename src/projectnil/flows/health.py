@@ -97,10 +97,12 @@ async def _compiler(conn: Connection, queues_health: PartHealth) -> PartHealth:
     if queues_health.status is PartStatus.DOWN:
         return PartHealth(PartStatus.DOWN, "there is no queue to take jobs from")
     languages = await nodes.compiler_languages(conn)
-    activity = await compilations.activity(conn)
+    activity = await compilations.activity(conn, languages)
     problems = []
     if activity.is_stuck:
         problems.append(f"the first job in line has waited for {activity.waits_s:.0f} s, and none is taken")
+    else:
+        problems.extend(f"{lane}, and none is taken" for lane in activity.stuck_lanes)
     if activity.postponed:
         jobs = "1 job" if activity.postponed == 1 else f"{activity.postponed} jobs"
         problems.append(f"the platform could not compile {jobs} and tries again: {activity.postponed_because}")

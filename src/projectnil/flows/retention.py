@@ -5,7 +5,7 @@ from datetime import timedelta
 import structlog
 
 from projectnil.domain.compilation import JOBS_QUEUE, RESULTS_QUEUE
-from projectnil.postgres import compilations, partitions, queues
+from projectnil.postgres import compilations, partitions, queues, turns
 from projectnil.postgres.connections import Pool, transaction
 
 log = structlog.get_logger()
@@ -33,6 +33,7 @@ async def prune_archives(pool: Pool, older_than: timedelta) -> int:
                 break
     async with pool.acquire() as conn:
         await compilations.prune(conn, older_than)
+        await turns.prune_slow(conn, older_than)
     if removed:
         log.info("archives.pruned", messages=removed)
     return removed

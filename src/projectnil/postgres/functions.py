@@ -5,6 +5,7 @@ import msgspec
 
 from projectnil.domain.functions import (
     LISTED_ERROR_CHARACTERS,
+    Compilation,
     Function,
     FunctionStatus,
     FunctionSummary,
@@ -15,7 +16,12 @@ from projectnil.domain.functions import (
 from projectnil.domain.ids import FunctionId
 from projectnil.postgres.connections import Connection
 
-_COLUMNS = """id::text, name, description, language, source, status, compile_error, revision, created_at, updated_at"""
+_COLUMNS = """
+id::text, name, description, language, source, status, compile_error, revision, created_at, updated_at,
+(SELECT CASE WHEN costs.revision = functions.revision THEN to_jsonb(costs)
+             ELSE to_jsonb(costs) - ARRAY['duration_ms', 'cpu_ms', 'peak_memory_bytes'] END
+ FROM compile_costs AS costs WHERE costs.function_id = functions.id) AS compilation
+"""
 _SUMMARY_COLUMNS = (
     "id::text, name, description, language, status, "
     f"left(compile_error, {LISTED_ERROR_CHARACTERS + 1}) AS compile_error, revision, created_at, updated_at"
@@ -210,7 +216,9 @@ def _summary(row: asyncpg.Record) -> FunctionSummary:
 def _function(row: asyncpg.Record | None) -> Function:
     if row is None:
         raise LookupError("the row that was locked is gone")
-    return msgspec.convert(dict(row), Function)
+    costs = row["compilation"]
+    fields = {**row, "compilation": None if costs is None else msgspec.json.decode(costs, type=Compilation)}
+    return msgspec.convert(fields, Function)
 
 
 async def wanted_modules(conn: Connection, known: list[ModuleSha256]) -> set[ModuleSha256]:

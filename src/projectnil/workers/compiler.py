@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
+from projectnil.compiler.pool import SPARES
 from projectnil.compiler.toolchain import Toolchain
 from projectnil.config import Settings
 from projectnil.domain.compilation import JOBS_QUEUE, RESULTS_QUEUE
@@ -12,6 +13,7 @@ from projectnil.domain.errors import PlatformUnavailable
 from projectnil.domain.ids import NodeId, new_node_id
 from projectnil.domain.languages import Language
 from projectnil.flows import compilation
+from projectnil.flows.lanes import Lanes, Worker
 from projectnil.postgres import nodes, queues
 from projectnil.postgres.connections import Connection, Pool
 from projectnil.postgres.errors import CONNECTION_ERRORS
@@ -32,6 +34,7 @@ class CompilerService:
         self._pool = pool
         self._database_url = database_url
         self._toolchains = toolchains
+        self._processes = settings.compiler_processes + SPARES
         self._stopping = False
         self._wakeups: list[Wakeup] = []
 
@@ -57,8 +60,7 @@ class CompilerService:
     def stop(self) -> None:
         """Take no more jobs; `run` returns once those under way are answered."""
         self._stopping = True
-        for wakeup in self._wakeups:
-            wakeup.set()
+        self._wake_all()
 
     async def _verify_queues(self) -> None:
         async with self._pool.acquire() as conn:
@@ -78,9 +80,9 @@ class CompilerService:
         """Returns when stopped; raises what any of the loops raised."""
         async with asyncio.TaskGroup() as loops:
             workers = [
-                loops.create_task(self._take_jobs(toolchain, self._new_wakeup()))
-                for toolchain in self._toolchains.values()
-                for _ in range(self._settings.compiler_processes)
+                loops.create_task(self._take_jobs(toolchain, Worker(lanes), self._new_wakeup()))
+                for toolchain, lanes in ((toolchain, self._new_lanes()) for toolchain in self._toolchains.values())
+                for _ in range(self._processes)
             ]
             workers.append(loops.create_task(self._answer_unserved(self._new_wakeup())))
             background = [
@@ -90,6 +92,13 @@ class CompilerService:
             await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
             for task in background:
                 task.cancel()
+
+    def _new_lanes(self) -> Lanes:
+        return Lanes(self._processes, self._settings.compile_slow_s, self._wake_all)
+
+    def _wake_all(self) -> None:
+        for wakeup in self._wakeups:
+            wakeup.set()
 
     def _new_wakeup(self) -> Wakeup:
         wakeup = Wakeup()
@@ -106,11 +115,11 @@ class CompilerService:
                 if wakeup is not notified:
                     wakeup.set()
 
-    async def _take_jobs(self, toolchain: Toolchain, wakeup: Wakeup) -> None:
+    async def _take_jobs(self, toolchain: Toolchain, worker: Worker, wakeup: Wakeup) -> None:
         visibility_s, max_reads = self._settings.job_visibility_s, self._settings.compiler_max_reads
         while not self._stopping:
             if not await compilation.compile_next(
-                self._pool, toolchain, visibility_s=visibility_s, max_reads=max_reads
+                self._pool, toolchain, visibility_s=visibility_s, max_reads=max_reads, worker=worker
             ):
                 await wakeup.wait(_POLL_S)
 

@@ -17,13 +17,15 @@ from projectnil.compiler.process import (
     ProcessBrokeProtocol,
     ProcessDied,
     ProcessOutgrewMemory,
+    ProcessStopped,
     ProcessTookTooLong,
     WorkerProcess,
 )
+from projectnil.compiler.toolchain import Onlooker, let_go_on
 from projectnil.compiler.workspace import NotLeft, TooLarge, Workspace
 from projectnil.config import Settings
 from projectnil.confinement.profile import Profile
-from projectnil.domain.compilation import Compiled, Rejected
+from projectnil.domain.compilation import Compiled, Crashed, Outcome, Rejected, Stopped
 from projectnil.domain.errors import CompilerLost, PlatformUnavailable
 from projectnil.domain.languages import Language
 from projectnil.domain.limits import MIB, MODULE_BYTES, in_units
@@ -43,6 +45,8 @@ WARM_UP = Path(__file__).with_name("warm_up.ts")
 
 WORN_AFTER_COMPILATIONS = 500
 WORN_AT_SHARE_OF_MEMORY = 0.8
+# A process that holds more than this cannot tell whether a source alone needs too much.
+ROOM_SHARE_OF_MEMORY = 0.6
 HEAP_SHARE_OF_MEMORY = 0.5  # the rest is for the memory of Binaryen and for machine code
 # Another end than these is the compiler's own: it crashed on the source.
 _KILLED_FROM_OUTSIDE = {-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP, -signal.SIGQUIT}
@@ -66,12 +70,6 @@ class _Request(msgspec.Struct, frozen=True):
     folder: str
 
 
-class _Crashed(msgspec.Struct, frozen=True):
-    """The compiler itself failed. It is the source's fault only if it happens again."""
-
-    message: str
-
-
 class AssemblyScript:
     """asc with exactly the flags of SPEC and json-as, in `settings.compiler_processes` processes."""
 
@@ -80,11 +78,10 @@ class AssemblyScript:
     def __init__(self, settings: Settings) -> None:
         self._timeout_s = settings.compile_timeout_s
         self._memory_bytes = settings.compiler_memory_bytes
+        self._warm_ups = settings.compiler_warm_ups
         self._libraries = settings.toolchains_dir.absolute() / "assemblyscript" / "node_modules"
         self._workspace = Workspace(settings.data_dir.absolute() / "compilations" / "assemblyscript")
-        self._pool = WarmPool(
-            settings.compiler_processes, self._launch, self._warm_up, self._is_worn, settings.compiler_warm_ups
-        )
+        self._pool = WarmPool(settings.compiler_processes, self._launch, self._warm_up, self._is_worn, self._warm_ups)
         self._stopped = False
 
     async def start(self) -> None:
@@ -104,37 +101,35 @@ class AssemblyScript:
         await self._pool.stop()
         await asyncio.to_thread(self._workspace.close)
 
-    async def compile(self, source: str) -> Compiled | Rejected:
+    async def compile(self, source: str, onlooker: Onlooker = let_go_on) -> Outcome:
         """See Toolchain.compile."""
-        outcome = await self._attempt(source)
-        if isinstance(outcome, _Crashed):
-            # The process is replaced after a crash: what it compiled before has no part in the second attempt.
-            log.warning("compiler.crashed", message=outcome.message)
-            outcome = await self._attempt(source)
-        return Rejected(outcome.message) if isinstance(outcome, _Crashed) else outcome
-
-    async def _attempt(self, source: str) -> Compiled | Rejected | _Crashed:
         try:
             folder = await asyncio.to_thread(self._workspace.folder_with, SOURCE, source)
             try:
                 async with self._pool.borrow() as process:
-                    return await self._compile_in(folder, process)
+                    return await self._compile_in(folder, process, onlooker)
             finally:
                 await asyncio.to_thread(self._workspace.remove, folder)
         except OSError as error:
             raise PlatformUnavailable(f"the compiler's folder cannot be used: {error}") from error
 
-    async def _compile_in(self, folder: Path, process: WorkerProcess) -> Compiled | Rejected | _Crashed:
+    async def _compile_in(self, folder: Path, process: WorkerProcess, onlooker: Onlooker) -> Outcome:
+        had_room = self._has_room(process)
         try:
-            answer = await self._ask(folder, process)
+            answer = await self._ask(folder, process, onlooker)
         except ProcessTookTooLong:
-            return Rejected(f"compilation took longer than its limit of {self._timeout_s:g} s")
+            return Rejected(f"compilation took longer than its limit of {self._timeout_s:g} s", broke_limit=True)
         except ProcessOutgrewMemory:
-            return self._out_of_memory()
+            return self._out_of_memory(had_room)
+        except ProcessStopped:
+            return Stopped()
         except ProcessDied as death:
-            return self._judge(death)
+            return self._judge(death, had_room)
         except ProcessBrokeProtocol as problem:
-            return _Crashed(f"the compiler failed on this source: {problem}")
+            return Crashed(f"the compiler failed on this source: {problem}")
+        return await self._outcome(folder, process, answer)
+
+    async def _outcome(self, folder: Path, process: WorkerProcess, answer: _Answer) -> Outcome:
         match answer.verdict:
             case _Verdict.COMPILED:
                 return await self._compiled(folder, process, answer)
@@ -142,30 +137,30 @@ class AssemblyScript:
                 return Rejected(readable(with_hints(answer.text)))
             case _Verdict.CRASHED:
                 await process.stop()
-                return _Crashed(readable(answer.text))
+                return Crashed(readable(answer.text))
             case _Verdict.UNAVAILABLE:
                 raise PlatformUnavailable(f"the compiler could not work: {answer.text}")
 
-    async def _compiled(self, folder: Path, process: WorkerProcess, answer: _Answer) -> Compiled | Rejected | _Crashed:
+    async def _compiled(self, folder: Path, process: WorkerProcess, answer: _Answer) -> Outcome:
         try:
             wasm = await asyncio.to_thread(self._workspace.read, folder, MODULE, MODULE_BYTES)
         except NotLeft as problem:
             await process.stop()
-            return _Crashed(f"the compiler left no module for this source: {problem}")
+            return Crashed(f"the compiler left no module for this source: {problem}")
         except TooLarge:
             return Rejected(f"the module is larger than the limit of {in_units(MODULE_BYTES)}")
         return Compiled(wasm, readable(answer.text))
 
-    async def _ask(self, folder: Path, process: WorkerProcess) -> _Answer:
+    async def _ask(self, folder: Path, process: WorkerProcess, onlooker: Onlooker = let_go_on) -> _Answer:
         request = msgspec.json.encode(_Request(str(folder)))
-        line = await process.ask(request, timeout_s=self._timeout_s, memory_bytes=self._memory_bytes)
+        line = await process.ask(request, timeout_s=self._timeout_s, memory_bytes=self._memory_bytes, onlooker=onlooker)
         try:
             return msgspec.json.decode(line, type=_Answer)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             await process.stop()
             raise ProcessBrokeProtocol("its answer cannot be understood") from error
 
-    def _judge(self, death: ProcessDied) -> _Crashed:
+    def _judge(self, death: ProcessDied, had_room: bool) -> Crashed | Rejected:
         if death.returncode in _KILLED_FROM_OUTSIDE:
             name = signal.Signals(-death.returncode).name
             if self._stopped:
@@ -174,12 +169,13 @@ class AssemblyScript:
             raise CompilerLost(f"the compiler was ended from outside ({name})") from death
         # V8 prints this before it aborts (v8/src/api/api.cc, V8::FatalProcessOutOfMemory).
         if "out of memory" in death.stderr:
-            return self._out_of_memory()
+            return self._out_of_memory(had_room)
         log.error("compiler.died", returncode=death.returncode, stderr=death.stderr)
-        return _Crashed(f"the compiler ended unexpectedly on this source (status {death.returncode})")
+        return Crashed(f"the compiler ended unexpectedly on this source (status {death.returncode})")
 
-    def _out_of_memory(self) -> _Crashed:
-        return _Crashed(f"compilation needed more memory than its limit of {in_units(self._memory_bytes)}")
+    def _out_of_memory(self, had_room: bool) -> Crashed | Rejected:
+        message = f"compilation needed more memory than its limit of {in_units(self._memory_bytes)}"
+        return Rejected(message, broke_limit=True) if had_room else Crashed(message)
 
     async def _launch(self) -> WorkerProcess:
         return await WorkerProcess.start(self._command(), self._environment(), self._workspace.path, self._profile())
@@ -212,6 +208,11 @@ class AssemblyScript:
     def _environment(self) -> dict[str, str]:
         """Nothing of ours: no credentials, and none of the variables that change what asc and json-as emit."""
         return {"LANG": "C.UTF-8", "TZ": "UTC", "HOME": str(self._workspace.path)}
+
+    def _has_room(self, process: WorkerProcess) -> bool:
+        """What other sources left in a process is not the next one's."""
+        has_only_practised = process.answered <= self._warm_ups
+        return has_only_practised or process.resident_bytes < self._memory_bytes * ROOM_SHARE_OF_MEMORY
 
     async def _warm_up(self, process: WorkerProcess) -> None:
         source = WARM_UP.read_text() if process.answered else FIRST_WARM_UP
