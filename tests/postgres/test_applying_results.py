@@ -81,6 +81,41 @@ async def test_modules_that_take_long_to_get_ready_keep_no_result_waiting(
         await asyncio.gather(worker, return_exceptions=True)
 
 
+class SlowToCheck(Executor):
+    """What is wrong with a module that takes long is not known before the test says so."""
+
+    released: asyncio.Event
+
+    async def why_it_cannot_run(self, wasm: bytes) -> str | None:
+        if b"takes long" in wasm:
+            await self.released.wait()
+        return None
+
+    async def prepare(self, _function_id: FunctionId) -> None: ...
+
+
+async def test_modules_that_take_long_to_be_checked_keep_no_other_result_waiting(
+    pool: Pool, database_url: str, tmp_path: Path
+) -> None:
+    ids = []
+    for source in [*("takes long" for _ in range(_FUNCTIONS)), "quick"]:
+        new = NewFunction(name="f", description=None, language=Language.ASSEMBLYSCRIPT, source=source)
+        ids.append((await registration.register(pool, new)).id)
+        assert await compilation.compile_next(pool, FakeToolchain(), visibility_s=30, max_reads=3)
+    executor = SlowToCheck(*parts(pool, tmp_path))
+    executor.released = asyncio.Event()
+    worker = asyncio.create_task(apply_results(pool, database_url, executor, visibility_s=30))
+    try:
+        async with asyncio.timeout(60):
+            while (await catalog.get_function(pool, ids[-1])).status is not FunctionStatus.READY:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        assert (await catalog.get_function(pool, ids[0])).status is FunctionStatus.COMPILING
+    finally:
+        executor.released.set()
+        worker.cancel()
+        await asyncio.gather(worker, return_exceptions=True)
+
+
 async def test_a_result_that_cannot_be_applied_is_tried_again_but_not_for_ever(
     pool: Pool, database_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

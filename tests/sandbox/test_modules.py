@@ -168,6 +168,32 @@ async def test_a_translation_has_a_deadline(tmp_path: Path, fork_server: ForkSer
     assert outcome == GuestBrokeAbi("translating it to machine code took longer than 0.1 s")
 
 
+async def test_modules_that_take_long_to_translate_do_not_hold_up_a_quick_one(
+    tmp_path: Path, fork_server: ForkServer
+) -> None:
+    def slow(number: int) -> bytes:
+        body = f"(local.set 0 (i32.add (local.get 0) (i32.const {number})))" * 20_000
+        return wat("(module " + f"(func (param i32) {body})" * 20 + ")")
+
+    modules_ = [slow(number) for number in range(8)]
+    files = Modules(tmp_path / "modules", LIMITS, fork_server, timeout_s=600.0)
+    files.open()
+
+    def ensure(wasm: bytes) -> asyncio.Task[object]:
+        async def load() -> bytes:
+            return wasm
+
+        return asyncio.create_task(files.ensure(module_sha256(wasm), load))
+
+    try:
+        crowd = [ensure(wasm) for wasm in modules_]
+        await asyncio.sleep(0)
+        assert isinstance(await ensure(ECHO), ModuleFile)
+        assert sum(task.done() for task in crowd) <= 2
+    finally:
+        await files.close()
+
+
 # A translator that a module takes with it.
 DYING = """
 import socket, sys

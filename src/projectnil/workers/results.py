@@ -21,6 +21,9 @@ log = structlog.get_logger()
 _POLL_S = 2.0
 # Results are applied beside each other, so that a module which takes long to translate keeps few others waiting.
 _AT_ONCE = 16
+# Then it keeps nobody waiting, and no more than these may be under way: each has a module in memory.
+_SLOW_AFTER_S = 1.0
+_MOST_AT_ONCE = 64
 # How often a result is read whose application fails with an unexpected error.
 _MOST_READS = 5
 # Modules that are made ready for their first execution beside that. Past this number, the execution does it.
@@ -30,18 +33,26 @@ _MOST_PREPARING = 64
 async def apply_results(pool: Pool, database_url: str, executor: Executor, *, visibility_s: int) -> None:
     """Until the connection that listens is lost; raises PlatformUnavailable then."""
     wakeup = Wakeup()
-    applying: set[asyncio.Task[None]] = set()
+    applying: dict[asyncio.Task[None], float] = {}
     preparing: set[asyncio.Task[None]] = set()
     async with listening(database_url, [RESULTS_QUEUE], wakeup) as listener:
         while not listener.is_closed():
-            if len(applying) == _AT_ONCE:
-                await asyncio.wait(applying, return_when=asyncio.FIRST_COMPLETED)
+            if _is_full(applying):
+                await asyncio.wait(applying, timeout=_SLOW_AFTER_S, return_when=asyncio.FIRST_COMPLETED)
                 continue
             message = await results.take_next(pool, visibility_s=visibility_s)
             if message is None:
                 await wakeup.wait(_POLL_S)
                 continue
-            _start(_apply(pool, executor, message, preparing), applying)
+            task = asyncio.create_task(_apply(pool, executor, message, preparing))
+            applying[task] = task.get_loop().time()
+            task.add_done_callback(applying.pop)
+
+
+def _is_full(applying: "dict[asyncio.Task[None], float]") -> bool:
+    """applying: what is under way, and since when."""
+    oldest = asyncio.get_running_loop().time() - _SLOW_AFTER_S
+    return len(applying) >= _MOST_AT_ONCE or sum(since > oldest for since in applying.values()) >= _AT_ONCE
 
 
 async def _apply(pool: Pool, executor: Executor, message: Message, preparing: "set[asyncio.Task[None]]") -> None:
