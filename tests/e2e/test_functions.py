@@ -19,7 +19,7 @@ def test_registering_answers_201_with_the_place_to_poll(http: httpx.Client) -> N
     assert response.headers["Location"] == f"/functions/{created['id']}"
     details = wait_compiled(http, created["id"])
     assert set(details) == {
-        *("id", "name", "description", "language", "source", "status", "compileError", "revision"),
+        *("id", "name", "description", "language", "source", "status", "compileError", "compilation", "revision"),
         *("createdAt", "updatedAt"),
     }
     assert (details["status"], details["source"], details["description"], details["revision"]) == (
