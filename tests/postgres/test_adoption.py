@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from projectnil.domain.executions import ExecutionFilter, ExecutionStatus
-from projectnil.domain.functions import FunctionStatus, NewFunction
+from projectnil.domain.functions import FunctionFilter, FunctionStatus, NewFunction
 from projectnil.domain.ids import FunctionId, place_of
 from projectnil.domain.languages import Language
 from projectnil.flows import catalog, compilation, history, registration, results, retention
@@ -131,7 +131,7 @@ async def test_what_waited_for_its_compiler_is_compiled(adopted: Pool) -> None:
 
 
 async def test_functions_are_listed_by_age(adopted: Pool) -> None:
-    found = await catalog.list_functions(adopted, before=None, name=None, status=None, short_id=None, most=10)
+    found = await catalog.list_functions(adopted, FunctionFilter(), before=None, most=10)
     assert [function.name for function in found] == list(STATES)
 
 
@@ -140,7 +140,7 @@ async def test_functions_are_paged_by_age(adopted: Pool) -> None:
     await registration.register(adopted, new)
     seen: list[str] = []
     before = None
-    while page := await catalog.list_functions(adopted, before=before, name=None, status=None, short_id=None, most=1):
+    while page := await catalog.list_functions(adopted, FunctionFilter(), before=before, most=1):
         seen.append(page[0].name)
         before = place_of(page[0].id, page[0].created_at)
     assert seen == ["new", *STATES]
@@ -239,7 +239,7 @@ async def test_deleting_an_adopted_function_takes_its_executions(adopted: Pool) 
 
 async def test_the_same_source_again_compiles_an_adopted_function_without_a_job(adopted: Pool) -> None:
     await adopted.execute("SELECT pgmq.purge_queue('compilation_jobs')")
-    [function] = await catalog.list_functions(adopted, before=None, name="PENDING", status=None, short_id=None, most=1)
+    [function] = await catalog.list_functions(adopted, FunctionFilter(name="PENDING"), before=None, most=1)
     source = (await catalog.get_function(adopted, function.id)).source
     new = NewFunction(name="PENDING", description=None, language=Language.ASSEMBLYSCRIPT, source=source)
     await registration.update(adopted, function.id, new)

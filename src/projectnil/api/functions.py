@@ -17,7 +17,7 @@ from projectnil.api.schemas import (
     function_item,
 )
 from projectnil.domain.errors import InvalidInput
-from projectnil.domain.functions import FunctionStatus, ModuleSha256, NewFunction, check_new_function
+from projectnil.domain.functions import FunctionFilter, FunctionStatus, ModuleSha256, NewFunction, check_new_function
 from projectnil.domain.ids import FunctionId
 from projectnil.flows import catalog, registration
 
@@ -73,14 +73,13 @@ async def delete_named(request: Request) -> Response:
 
 async def index(request: Request) -> Response:
     page = parse_page(request)
-    summaries = await catalog.list_functions(
-        context_of(request).pool,
-        before=page.before,
+    wanted = FunctionFilter(
         name=query_text(request, "name"),
         status=query_choice(request, "status", FunctionStatus),
         short_id=query_short_id(request),
-        most=page.fetch,
     )
+    pool = context_of(request).pool
+    summaries = await catalog.list_functions(pool, wanted, before=page.before, most=page.fetch)
     return page_response(request, page, summaries, function_item)
 
 

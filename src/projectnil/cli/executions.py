@@ -72,10 +72,7 @@ def executions(options: Namespace) -> int:
             path = f"/functions/{client.find(options.function)}/executions"
         filters = {name: getattr(options, name) for name in ("status", *_FILTERS)}
         found = client.get_many(path, options.limit, **filters)
-    if options.as_json:
-        output.print_json(found)
-    else:
-        output.print_table(_COLUMNS, [_row(item, options.wide) for item in found], wide=options.wide)
+    output.print_items(found, _COLUMNS, _row, options)
     return 0
 
 

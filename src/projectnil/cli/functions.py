@@ -69,10 +69,7 @@ def list_functions_arguments(parser: ArgumentParser) -> None:
 def list_functions(options: Namespace) -> int:
     with client_of(options) as client:
         functions = client.get_many("/functions", options.limit, status=options.status)
-    if options.as_json:
-        output.print_json(functions)
-    else:
-        output.print_table(_COLUMNS, [_row(function, options.wide) for function in functions], wide=options.wide)
+    output.print_items(functions, _COLUMNS, _row, options)
     return 0
 
 

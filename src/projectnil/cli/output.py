@@ -7,7 +7,8 @@ import os
 import shutil
 import sys
 import unicodedata
-from collections.abc import Iterator, Sequence
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, NamedTuple, TextIO
@@ -89,6 +90,16 @@ def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, wid
         parts = [_padded(cell, width) for cell, width in zip(row, widths, strict=True) if width]
         line = _GAP.join(parts).rstrip()
         print_line(styled(line, "bold") if number == 0 else _coloured(line, row))
+
+
+def print_items(
+    items: Sequence[Json], columns: Sequence[Column], row: Callable[[Json, bool], list[str]], options: Namespace
+) -> None:
+    """A list of the API's, as a table or with `--json`. row: the cells of an item, in full where it is to be wide."""
+    if options.as_json:
+        print_json(items)
+    else:
+        print_table(columns, [row(item, options.wide) for item in items], wide=options.wide)
 
 
 def _fit(columns: Sequence[Column], widths: list[int], available: int) -> None:

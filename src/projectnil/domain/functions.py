@@ -86,6 +86,14 @@ class FunctionSummary(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime
 
 
+class FunctionFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which functions a list shows; None means any. short_id: the last 8 digits of an id."""
+
+    name: str | None = None
+    status: FunctionStatus | None = None
+    short_id: str | None = None
+
+
 def check_new_function(
     *, name: str, description: str | None, language: str, source: str, limits: Limits
 ) -> NewFunction:

@@ -1,7 +1,7 @@
 """Reading what there is: functions and their modules."""
 
 from projectnil.domain.errors import FunctionNotFound, FunctionNotReady
-from projectnil.domain.functions import Function, FunctionStatus, FunctionSummary, ModuleSha256
+from projectnil.domain.functions import Function, FunctionFilter, FunctionSummary, ModuleSha256
 from projectnil.domain.ids import FunctionId
 from projectnil.flows import names
 from projectnil.postgres import functions
@@ -45,15 +45,7 @@ async def get_module(pool: Pool, function_id: FunctionId) -> Module:
     return module
 
 
-async def list_functions(
-    pool: Pool,
-    *,
-    before: str | None,
-    name: str | None,
-    status: FunctionStatus | None,
-    short_id: str | None,
-    most: int,
-) -> list[FunctionSummary]:
+async def list_functions(pool: Pool, wanted: FunctionFilter, *, before: str | None, most: int) -> list[FunctionSummary]:
     """Newest first, older than the place `before` (see `place_of`)."""
     async with pool.acquire() as conn:
-        return await functions.list_page(conn, before=before, name=name, status=status, short_id=short_id, most=most)
+        return await functions.list_page(conn, wanted, before=before, most=most)

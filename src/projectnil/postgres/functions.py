@@ -7,6 +7,7 @@ from projectnil.domain.functions import (
     LISTED_ERROR_CHARACTERS,
     Compilation,
     Function,
+    FunctionFilter,
     FunctionStatus,
     FunctionSummary,
     ModuleSha256,
@@ -131,22 +132,16 @@ async def ids_of_name(conn: Connection, name: str, most: int) -> tuple[list[Func
 
 
 async def list_page(
-    conn: Connection,
-    *,
-    before: str | None,
-    name: str | None,
-    status: FunctionStatus | None,
-    short_id: str | None,
-    most: int,
+    conn: Connection, wanted: FunctionFilter, *, before: str | None, most: int
 ) -> list[FunctionSummary]:
-    """Up to `most` functions, newest first, older than the place `before`. short_id: the last 8 digits of an id."""
-    wanted = {
+    """Up to `most` functions, newest first, older than the place `before`."""
+    possible = {
         "id_place(id, created_at) < {}": before,
-        "name = {}": name,
-        "status = {}": status,
-        "right(id::text, 8) = {}": short_id,
+        "name = {}": wanted.name,
+        "status = {}": wanted.status,
+        "right(id::text, 8) = {}": wanted.short_id,
     }
-    asked = {condition: value for condition, value in wanted.items() if value is not None}
+    asked = {condition: value for condition, value in possible.items() if value is not None}
     conditions = [condition.format(f"${number}") for number, condition in enumerate(asked, 2)]
     rows = await conn.fetch(_LIST.format(conditions=" AND ".join(conditions) or "true"), most, *asked.values())
     return [_summary(row) for row in rows]
