@@ -155,6 +155,7 @@ def test_a_setting_that_does_not_fit_is_an_error_by_name() -> None:
 async def test_the_parts_run_on_their_own_against_one_database(database_url: str, data_dir: Path) -> None:
     log = data_dir.with_name("parts.log").open("ab")
     arguments = ["--database-url", database_url, "--data-dir", str(data_dir)]
+    await _leave_an_index_to_be_built(database_url)
 
     def part(*command: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -175,6 +176,7 @@ async def test_the_parts_run_on_their_own_against_one_database(database_url: str
                 assert execute(client, function_id, {"a": 1})["output"] == {"a": 1}
             health = await asyncio.to_thread(other.get, "/health")
             assert health.json()["compiler"] == {"status": "UP", "detail": "serves assemblyscript"}
+        await until("an api has built it", lambda: "index.built" in Path(log.name).read_text())
     finally:
         for process in parts:
             process.terminate()
@@ -184,6 +186,14 @@ async def test_the_parts_run_on_their_own_against_one_database(database_url: str
                 process.stdout.close()
         log.close()
     assert codes == [0, 0, 0, 0]
+
+
+async def _leave_an_index_to_be_built(database_url: str) -> None:
+    """As a migration of a database with partitions does."""
+    conn = await connect(database_url)
+    await conn.execute("DROP INDEX executions_pending")
+    await conn.execute("CREATE INDEX executions_pending ON ONLY executions (id) WHERE started_at IS NULL")
+    await conn.close()
 
 
 async def test_ten_processes_that_migrate_at_once_do_it_once(cluster: Cluster) -> None:

@@ -13,6 +13,7 @@ from projectnil.domain.functions import FunctionFilter, FunctionStatus, NewFunct
 from projectnil.domain.ids import FunctionId, place_of
 from projectnil.domain.languages import Language
 from projectnil.flows import catalog, compilation, history, registration, results, retention
+from projectnil.postgres import partitions
 from projectnil.postgres.connections import Connection, Pool, connect, opened_pool
 from projectnil.postgres.migrations import runner
 from projectnil.postgres.migrations.changelog import read_changelog
@@ -98,7 +99,7 @@ async def columns(url: str) -> list[tuple[str, ...]]:
     conn = await connect(url)
     rows = await conn.fetch(
         "SELECT table_name, column_name, data_type, is_nullable, column_default FROM information_schema.columns"
-        " WHERE table_schema = 'public' AND table_name <> 'executions_adopted' ORDER BY 1, ordinal_position"
+        " WHERE table_schema = 'public' AND table_name !~ '^executions_adopted' ORDER BY 1, ordinal_position"
     )
     await conn.close()
     return [tuple(row) for row in rows]
@@ -210,11 +211,45 @@ async def test_new_partitions_take_the_rows_that_belong_there(adopted: Pool) -> 
     assert (await adopted.fetchval(where)).startswith("executions_2")
 
 
+async def test_a_new_week_looks_through_none_of_the_adopted_executions(adopted: Pool) -> None:
+    await retention.ensure_partitions(adopted)
+    async with adopted.acquire() as conn:
+        before = await reads_of_adopted(conn)
+        assert await partitions.ensure(conn, datetime.now(UTC), datetime.now(UTC) + timedelta(weeks=9)) == 5
+        assert await reads_of_adopted(conn) == before
+
+
+async def reads_of_adopted(conn: Connection) -> int:
+    """How often the table was read from one end to the other."""
+    await conn.execute("SELECT pg_stat_force_next_flush()")
+    reads: int = await conn.fetchval("SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 'executions_adopted'")
+    return reads
+
+
+async def test_weeks_in_which_nobody_was_there_are_made_later(adopted: Pool) -> None:
+    function_id = await adopted.fetchval("SELECT id::text FROM functions WHERE name = 'READY'")
+    for weeks in (2, 8, 100):
+        await adopted.execute(
+            "INSERT INTO executions (id, function_id, status, output) SELECT overlay(execution_id_bound("
+            "now() + make_interval(weeks => $2))::text placing '4' from 15)::uuid, $1, 'COMPLETED', '7'",
+            function_id,
+            weeks,
+        )
+    async with adopted.acquire() as conn:
+        later = datetime.now(UTC) + timedelta(weeks=8)
+        assert await partitions.ensure(conn, later, later) == 9
+    rows = await adopted.fetch("SELECT tableoid::regclass::text FROM executions WHERE output = '7' ORDER BY id")
+    assert [row[0][:12] for row in rows] == ["executions_2", "executions_2", "executions_a"]
+
+
 async def test_adopted_executions_are_pruned_once_all_are_old(adopted: Pool) -> None:
     oldest: datetime = await adopted.fetchval("SELECT max(created_at) FROM executions")
     age = datetime.now(UTC) - oldest
     assert await retention.prune(adopted, age + timedelta(hours=1)) == []
-    assert await retention.prune(adopted, age - timedelta(hours=1)) == ["executions_adopted"]
+    assert await retention.prune(adopted, age - timedelta(hours=1)) == [
+        "executions_adopted",
+        "executions_adopted_ahead",
+    ]
     assert await adopted.fetchval("SELECT count(*) FROM executions") == 0
 
 
@@ -228,7 +263,8 @@ async def test_adopted_executions_are_kept_while_a_newer_one_is_among_them(adopt
         function_id,
     )
     assert await retention.prune(adopted, timedelta(days=1)) == []
-    assert await adopted.fetchval("SELECT count(*) FROM executions_adopted WHERE output = '7'") == 1
+    where = "SELECT tableoid::regclass::text FROM executions WHERE output = '7'"
+    assert (await adopted.fetchval(where)).startswith("executions_adopted")
 
 
 async def test_deleting_an_adopted_function_takes_its_executions(adopted: Pool) -> None:

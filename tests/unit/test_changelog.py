@@ -31,6 +31,19 @@ def test_sql_and_rollback_are_told_apart() -> None:
     assert (second.id, second.sql, second.rollback) == ("2", "SELECT 1;", "")
 
 
+def test_a_changeset_outside_transactions_is_split_into_statements() -> None:
+    text = (
+        "--liquibase formatted sql logicalFilePath:x/1.sql\n--changeset me:1 runInTransaction:false\n"
+        "-- First; then:\nDROP INDEX a;\nCREATE INDEX a\n  ON b (c);\n--rollback DROP INDEX a;\n"
+    )
+    [changeset] = parse_changelog(text)
+    assert not changeset.runs_in_transaction
+    assert changeset.statements == [
+        "-- First; then:\nDROP INDEX a;",
+        "CREATE INDEX a\n  ON b (c);",
+    ]
+
+
 @pytest.mark.parametrize(
     "text", ["CREATE TABLE a ();", "--liquibase formatted sql logicalFilePath:x\n--changeset nonsense\nSELECT 1;"]
 )

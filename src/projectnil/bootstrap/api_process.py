@@ -24,11 +24,20 @@ from projectnil.flows.execution import Executor
 from projectnil.flows.ledger import Ledger
 from projectnil.flows.troubles import Troubles
 from projectnil.postgres.connections import PLANNED_IN_ORDER, PLANNED_ONCE, Pool, opened_pool
+from projectnil.postgres.errors import LOCK_TAKEN
 from projectnil.postgres.migrations.runner import pending_changesets
 from projectnil.sandbox.pool import SandboxPool
 from projectnil.workers.patience import DATABASE_TROUBLE, forever
 from projectnil.workers.results import apply_results
-from projectnil.workers.upkeep import keep_archives, keep_partitions, probe_writing, recover, renew_lease, tidy_modules
+from projectnil.workers.upkeep import (
+    keep_archives,
+    keep_indexes,
+    keep_partitions,
+    probe_writing,
+    recover,
+    renew_lease,
+    tidy_modules,
+)
 
 log = structlog.get_logger()
 
@@ -58,6 +67,7 @@ async def run_api(settings: Settings, database_url: str, listener: socket.socket
                 "lease": lambda: renew_lease(ledger, settings.lease_s),
                 "recovery": lambda: recover(upkeep_pool, node_id, settings.lease_s),
                 "partitions": lambda: keep_partitions(upkeep_pool, settings.retention_days),
+                "indexes": lambda: keep_indexes(upkeep_pool, database_url),
                 "archives": lambda: keep_archives(upkeep_pool, settings.archive_days),
                 "results": lambda: apply_results(pool, database_url, executor, visibility_s=settings.job_visibility_s),
                 "modules": lambda: tidy_modules(upkeep_pool, sandbox),
@@ -92,7 +102,8 @@ async def _executor(settings: Settings, pool: Pool, ledger: Ledger) -> AsyncIter
     await sandbox.start()
     try:
         await ledger.renew_lease()
-        await retention.ensure_partitions(pool)
+        with contextlib.suppress(LOCK_TAKEN):  # it is tried again, and a row that has no partition makes it
+            await retention.ensure_partitions(pool)
         yield sandbox, executor
     finally:
         await executor.stop(0)

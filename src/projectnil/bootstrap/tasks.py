@@ -12,7 +12,7 @@ from projectnil.domain.errors import InvalidInput, PlatformUnavailable
 from projectnil.flows import retention
 from projectnil.postgres.connections import opened_pool
 from projectnil.postgres.embedded import EmbeddedPostgres
-from projectnil.postgres.errors import ANY_ERROR
+from projectnil.postgres.errors import ANY_ERROR, LOCK_TAKEN
 
 _AGE = re.compile(r"(?P<number>[1-9][0-9]{0,4})(?P<unit>[dw])")
 
@@ -44,6 +44,10 @@ async def _database(settings: Settings) -> AsyncIterator[str]:
     try:
         async with _server(settings) as database_url:
             yield database_url
+    except LOCK_TAKEN as error:
+        raise PlatformUnavailable(
+            "the table executions is in use by another transaction, such as a dump of the database; try again after it"
+        ) from error
     except ANY_ERROR as error:
         raise PlatformUnavailable(
             f"the database refused: {error}; may this user do it, and is the schema up to date ('pnil migrate')?"

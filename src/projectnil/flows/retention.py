@@ -16,7 +16,7 @@ _ARCHIVED_AT_ONCE = 1000
 
 
 async def ensure_partitions(pool: Pool) -> int:
-    """Make this week's partition and those of the next four; returns how many were missing."""
+    """Make this week's partition and those of the next four; returns how many were missing. Raises LOCK_TAKEN."""
     async with transaction(pool) as conn:
         return await partitions.ensure_ahead(conn, _AHEAD)
 
@@ -40,7 +40,7 @@ async def prune_archives(pool: Pool, older_than: timedelta) -> int:
 
 
 async def prune(pool: Pool, older_than: timedelta) -> list[str]:
-    """Drop every partition that holds nothing younger than `older_than`; returns their names."""
+    """Drop every partition that holds nothing younger than `older_than`; returns their names. Raises LOCK_TAKEN."""
     async with transaction(pool) as conn:
         dropped = await partitions.drop_older_than(conn, older_than)
     for name in dropped:

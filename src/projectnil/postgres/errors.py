@@ -33,6 +33,9 @@ CHECK_VIOLATED = asyncpg.CheckViolationError
 # A deadlock or a serialization failure: the same statement may succeed at the next try.
 TRY_AGAIN = asyncpg.TransactionRollbackError
 
+# Others have the table, for longer than a statement would wait.
+LOCK_TAKEN = asyncpg.LockNotAvailableError
+
 ANY_ERROR = asyncpg.PostgresError
 
 # The server is there and cannot do it: its disk is full, its memory, it is read-only, it gave up. Not the statement's

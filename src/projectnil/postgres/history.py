@@ -62,7 +62,7 @@ _CLOCKS_AHEAD = timedelta(days=365)
 _BEFORE_THE_FIRST = first_id_at(datetime(2020, 1, 1, tzinfo=UTC))
 # What lives, or died a moment ago, says how old its oldest execution is.
 _RUNNING = "id >= (SELECT oldest_execution_id FROM nodes ORDER BY oldest_execution_id LIMIT 1)"
-# The predicates of the indexes in 005-history.sql.
+# The predicates of the indexes in 008-history.sql.
 _PENDING = "started_at IS NULL"
 _FAILED = "error_message >= ''"
 _FAILED_OF_FUNCTION = "error_message IS NOT NULL"

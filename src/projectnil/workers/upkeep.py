@@ -1,21 +1,29 @@
-"""What an api process does now and then: renew its lease, recover others', make and drop partitions, look whether the
-database takes writes again."""
+"""What an api process does now and then: renew its lease, recover others', make and drop partitions, build their
+indexes, look whether the database takes writes again."""
 
 import asyncio
 from datetime import timedelta
 
+import structlog
+
 from projectnil.domain.ids import NodeId
-from projectnil.flows import recovery, retention, tidying
+from projectnil.flows import indexing, recovery, retention, tidying
 from projectnil.flows.ledger import Ledger
 from projectnil.flows.troubles import Troubles
 from projectnil.postgres import probing
 from projectnil.postgres.connections import Pool
+from projectnil.postgres.errors import LOCK_TAKEN
 from projectnil.sandbox.pool import SandboxPool
+
+log = structlog.get_logger()
 
 _PARTITIONS_EVERY_S = 3600.0
 _RENEWALS_PER_LEASE = 3
 _PROBE_EVERY_S = 1.0
 _TIDY_EVERY_S = 60.0
+_UNFINISHED_INDEXES_EVERY_S = 60.0
+# There are weeks of time.
+_POSTPONED_PARTITIONS_S = 60.0
 
 
 async def renew_lease(ledger: Ledger, lease_s: float) -> None:
@@ -32,10 +40,21 @@ async def recover(pool: Pool, node_id: NodeId, lease_s: float) -> None:
 
 async def keep_partitions(pool: Pool, retention_days: int) -> None:
     """Partitions ahead of need; with a retention, old ones dropped. Then the sleep until the next."""
-    await retention.ensure_partitions(pool)
-    if retention_days:
-        await retention.prune(pool, timedelta(days=retention_days))
-    await asyncio.sleep(_PARTITIONS_EVERY_S)
+    try:
+        await retention.ensure_partitions(pool)
+        if retention_days:
+            await retention.prune(pool, timedelta(days=retention_days))
+    except LOCK_TAKEN:
+        log.info("partitions.postponed", againInS=_POSTPONED_PARTITIONS_S)
+        await asyncio.sleep(_POSTPONED_PARTITIONS_S)
+    else:
+        await asyncio.sleep(_PARTITIONS_EVERY_S)
+
+
+async def keep_indexes(pool: Pool, database_url: str) -> None:
+    """Indexes that a migration left to be built while executions go on. Then the sleep until the next look."""
+    finished = await indexing.build_missing(pool, database_url)
+    await asyncio.sleep(_PARTITIONS_EVERY_S if finished else _UNFINISHED_INDEXES_EVERY_S)
 
 
 async def keep_archives(pool: Pool, archive_days: int) -> None:

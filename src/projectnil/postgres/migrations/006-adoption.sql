@@ -14,50 +14,76 @@ CREATE INDEX functions_by_place ON functions (id_place(id, created_at));
 --rollback DROP INDEX functions_by_place; DROP FUNCTION id_place;
 
 --changeset projectnil:006-partition-of-adopted-executions splitStatements:false stripComments:false
--- Adopted executions are in the default partition. What a new week's partition must hold moves there: ids of version 4
--- are random, so about two in a million name any given week.
+-- Adopted executions are in the default partition, which is large, and is never looked through for a new week: a constraint
+-- says that it holds nothing of the next hundred years. Ids of version 4 are random, so one in a hundred names a moment
+-- of those. They are in a small partition that begins where the weeks end, and a new week is cut off from it.
 CREATE FUNCTION ensure_partitions_beside_adopted(earliest timestamptz, latest timestamptz) RETURNS integer
     LANGUAGE plpgsql
 AS $$
 DECLARE
-    first_id uuid := execution_id_bound(date_trunc('week', earliest AT TIME ZONE 'UTC') AT TIME ZONE 'UTC');
+    bounds   text[];
+    made     integer;
     end_id   uuid := execution_id_bound(
         (date_trunc('week', latest AT TIME ZONE 'UTC') + interval '7 days') AT TIME ZONE 'UTC');
-    moved    executions[];
-    made     integer;
 BEGIN
-    IF NOT EXISTS (SELECT FROM executions_adopted WHERE id >= first_id AND id < end_id) THEN
+    bounds := bounds_of_adopted_ahead();
+    IF bounds[1]::uuid < end_id AND end_id < bounds[2]::uuid THEN
+        LOCK TABLE executions IN ACCESS EXCLUSIVE MODE;
+        bounds := bounds_of_adopted_ahead();  -- another process may have been faster
+    END IF;
+    IF (bounds[1]::uuid < end_id AND end_id < bounds[2]::uuid) IS NOT TRUE THEN
         RETURN ensure_execution_partitions(earliest, latest);
     END IF;
-    LOCK TABLE executions IN ACCESS EXCLUSIVE MODE;
-    SELECT array_agg(row_of_it) INTO moved
-    FROM executions AS row_of_it
-    WHERE id >= first_id AND id < end_id AND tableoid = 'executions_adopted'::regclass;
-    DELETE FROM executions_adopted WHERE id >= first_id AND id < end_id;
-    made := ensure_execution_partitions(earliest, latest);
-    INSERT INTO executions SELECT (unnest(moved)).*;
+    ALTER TABLE executions DETACH PARTITION executions_adopted_ahead;
+    made := ensure_execution_partitions(least(earliest, moment_of_execution_id(bounds[1]::uuid)), latest);
+    INSERT INTO executions SELECT * FROM executions_adopted_ahead WHERE id < end_id;
+    DELETE FROM executions_adopted_ahead WHERE id < end_id;
+    EXECUTE format(
+        'ALTER TABLE executions ATTACH PARTITION executions_adopted_ahead FOR VALUES FROM (%L) TO (%L)',
+        end_id, bounds[2]
+    );
     RETURN made;
 END;
 $$;
+
+CREATE FUNCTION bounds_of_adopted_ahead() RETURNS text[]
+    LANGUAGE sql STABLE
+    RETURN (SELECT regexp_match(pg_get_expr(relpartbound, oid), $re$FROM \('([0-9a-f-]+)'\) TO \('([0-9a-f-]+)'\)$re$)
+            FROM pg_class WHERE oid = to_regclass('executions_adopted_ahead'));
+
+CREATE FUNCTION moment_of_execution_id(id uuid) RETURNS timestamptz
+    LANGUAGE sql IMMUTABLE STRICT
+    RETURN to_timestamp(('x' || left(replace(id::text, '-', ''), 12))::bit(48)::bigint / 1000.0);
 
 CREATE FUNCTION drop_adopted_executions(before timestamptz) RETURNS SETOF text
     LANGUAGE plpgsql
 AS $$
 BEGIN
-    IF NOT EXISTS (SELECT FROM executions_adopted
-                   WHERE id_place(id, created_at) >= execution_id_bound(before)) THEN
-        DROP TABLE executions_adopted;
-        RETURN NEXT 'executions_adopted';
+    -- Each condition has its index; new rows are among the adopted ones where no week was made for them.
+    IF EXISTS (SELECT FROM executions_adopted
+               WHERE uuid_extract_version(id) IS DISTINCT FROM 7 AND id_place(id, created_at) >= execution_id_bound(before))
+       OR EXISTS (SELECT FROM executions_adopted
+                  WHERE id >= execution_id_bound(before) AND id < execution_id_bound(now() + interval '1 year')
+                    AND uuid_extract_version(id) = 7)
+       OR EXISTS (SELECT FROM executions_adopted_ahead WHERE id_place(id, created_at) >= execution_id_bound(before)) THEN
+        RETURN;
     END IF;
+    DROP TABLE executions_adopted, executions_adopted_ahead;
+    RETURN NEXT 'executions_adopted';
+    RETURN NEXT 'executions_adopted_ahead';
 END;
 $$;
 --rollback DROP FUNCTION drop_adopted_executions; DROP FUNCTION ensure_partitions_beside_adopted;
+--rollback DROP FUNCTION moment_of_execution_id; DROP FUNCTION bounds_of_adopted_ahead;
 
 --changeset projectnil:006-adopted-rows splitStatements:false stripComments:false
 -- The rows that 000-predecessor.sql set aside. Where one is not what the constraints ask for, it is made so.
 DO $$
 DECLARE
     interrupted constant text := 'interrupted: the platform stopped before it finished';
+    ahead uuid := execution_id_bound(date_trunc('week', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC');
+    end_of_ahead uuid := execution_id_bound(
+        date_trunc('week', (now() + interval '100 years') AT TIME ZONE 'UTC') AT TIME ZONE 'UTC');
 BEGIN
     IF to_regclass('projectnil_predecessor.functions') IS NULL THEN
         RETURN;
@@ -76,7 +102,15 @@ BEGIN
     FROM projectnil_predecessor.functions;
 
     IF to_regclass('projectnil_predecessor.executions') IS NOT NULL THEN
-        CREATE TABLE executions_adopted PARTITION OF executions DEFAULT;
+        EXECUTE format(
+            'CREATE TABLE executions_adopted PARTITION OF executions '
+            '(CONSTRAINT executions_adopted_is_not_ahead CHECK (id < %L OR id >= %L)) DEFAULT',
+            ahead, end_of_ahead
+        );
+        EXECUTE format(
+            'CREATE TABLE executions_adopted_ahead PARTITION OF executions FOR VALUES FROM (%L) TO (%L)',
+            ahead, end_of_ahead
+        );
         INSERT INTO executions
             (id, function_id, status, input, output, error_message, created_at, started_at, completed_at)
         SELECT id, function_id,

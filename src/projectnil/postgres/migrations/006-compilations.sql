@@ -85,7 +85,8 @@ CREATE TRIGGER record_job AFTER INSERT OR DELETE OR UPDATE OF read_ct, vt ON pgm
 --rollback DROP TRIGGER record_job ON pgmq.q_compilation_jobs; DROP FUNCTION record_job;
 
 --changeset projectnil:006-jobs-under-way splitStatements:false stripComments:false
--- Jobs that are in the queue already. One without a revision is of the function's own if it has its source.
+-- Jobs that are in the queue already; the trigger may have seen the last of them. One without a revision is of the
+-- function's own if it has its source.
 INSERT INTO compilations (job_id, function_id, revision, published_at, reads, first_read_at, last_read_at, quiet_at)
 SELECT job.msg_id, functions.id,
        CASE
@@ -98,7 +99,8 @@ SELECT job.msg_id, functions.id,
        CASE WHEN job.read_ct > 0 THEN now() END,
        CASE WHEN job.read_ct > 0 THEN greatest(job.vt, now()) END
 FROM pgmq.q_compilation_jobs AS job
-JOIN functions ON functions.id::text = lower(job.message ->> 'functionId');
+JOIN functions ON functions.id::text = lower(job.message ->> 'functionId')
+ON CONFLICT DO NOTHING;
 -- Jobs that a compiler has removed, and whose results wait to be applied: as many of each function's newest.
 INSERT INTO compilations
     (job_id, function_id, revision, published_at, reads, first_read_at, last_read_at, removed_at)
@@ -120,6 +122,8 @@ FROM (
         FROM pgmq.q_compilation_results GROUP BY 1
     ) AS results ON results.function_id = functions.id::text
     WHERE functions.status IN ('PENDING', 'COMPILING')
+      -- An archive may be large, and has an index by this. A compiler archives a job at about the time of its result.
+      AND job.archived_at >= (SELECT min(enqueued_at) - interval '1 day' FROM pgmq.q_compilation_results)
 ) AS removed
 WHERE age <= waiting
 ON CONFLICT DO NOTHING;
@@ -127,13 +131,9 @@ ON CONFLICT DO NOTHING;
 
 --changeset projectnil:006-messages-by-function
 CREATE INDEX compilation_jobs_by_function ON pgmq.q_compilation_jobs (lower(message ->> 'functionId'));
-CREATE INDEX compilation_jobs_archive_by_function ON pgmq.a_compilation_jobs (lower(message ->> 'functionId'));
 CREATE INDEX compilation_results_by_function ON pgmq.q_compilation_results (lower(message ->> 'functionId'));
-CREATE INDEX compilation_results_archive_by_function ON pgmq.a_compilation_results (lower(message ->> 'functionId'));
 --rollback DROP INDEX pgmq.compilation_jobs_by_function;
---rollback DROP INDEX pgmq.compilation_jobs_archive_by_function;
 --rollback DROP INDEX pgmq.compilation_results_by_function;
---rollback DROP INDEX pgmq.compilation_results_archive_by_function;
 
 --changeset projectnil:006-compilation-activity
 CREATE INDEX compilations_by_reading ON compilations (last_read_at);

@@ -10,15 +10,19 @@ import msgspec
 
 _HEADER = re.compile(r"^--liquibase formatted sql logicalFilePath:(\S+)$")
 _CHANGESET = re.compile(
-    r"^--changeset (?P<author>[^:\s]+):(?P<id>\S+)(?P<whole> splitStatements:false stripComments:false)?$"
+    r"^--changeset (?P<author>[^:\s]+):(?P<id>\S+)"
+    r"(?P<alone> runInTransaction:false)?(?P<whole> splitStatements:false stripComments:false)?$"
 )
 _ROLLBACK = re.compile(r"^--rollback (.*)$")
+_STATEMENT = re.compile(r".+?;$", re.MULTILINE | re.DOTALL)
 
 
 class Changeset(msgspec.Struct, frozen=True, kw_only=True):
     """One step of the schema. Its identity, as Liquibase sees it, is (id, author, file).
 
     is_one_statement: Liquibase must neither split it at semicolons nor take the comments out of its function bodies.
+    runs_in_transaction: False for what a transaction cannot hold, or should not hold the locks of. It may be cut off
+        after any of its statements, and is then applied again from the first.
     """
 
     id: str
@@ -27,6 +31,12 @@ class Changeset(msgspec.Struct, frozen=True, kw_only=True):
     sql: str
     rollback: str
     is_one_statement: bool
+    runs_in_transaction: bool
+
+    @property
+    def statements(self) -> list[str]:
+        """One by one, as Liquibase splits them: each ends with a semicolon at the end of a line."""
+        return [self.sql] if self.is_one_statement else [text.strip() for text in _STATEMENT.findall(self.sql)]
 
 
 def read_changelog() -> list[Changeset]:
@@ -60,4 +70,5 @@ def _changeset(file: str, lines: list[str]) -> Changeset:
         sql="\n".join(sql).strip(),
         rollback="\n".join("" if line == "empty" else line for line in rollback).strip(),
         is_one_statement=heading["whole"] is not None,
+        runs_in_transaction=heading["alone"] is None,
     )

@@ -5,16 +5,25 @@ is one that Liquibase accepts and completes with its checksum on its next run.
 """
 
 import asyncio
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from importlib import resources
+from itertools import groupby
 
 from projectnil.domain.errors import PlatformUnavailable
 from projectnil.postgres.connections import Connection
+from projectnil.postgres.errors import LOCK_TAKEN
 from projectnil.postgres.migrations.changelog import Changeset, read_changelog
 
 # Any constant will do; it names the right to change the schema of one database.
 _MIGRATION_LOCK = 0x706E696C
 _LIQUIBASE_PATIENCE_S = 60.0
 _LIQUIBASE_POLL_S = 0.5
+_POLL_S = 0.05
+_LOCKS_PATIENCE_S = 120.0
+_LOCKS_POLL_S = 0.5
+_WAIT_LITTLE = "SET LOCAL lock_timeout = '500ms'"
 
 _CREATE_RECORD = """
 CREATE TABLE IF NOT EXISTS databasechangeloglock (
@@ -30,6 +39,18 @@ CREATE TABLE IF NOT EXISTS databasechangelog (
 )
 """
 
+# Who it is locked by says who we are. A lock of ours that is still there was left by a process that was killed, since
+# only one of us comes here at a time.
+_US = "pnil on "
+_LOCK = f"""
+UPDATE databasechangeloglock SET locked = true, lockgranted = now(), lockedby = $1
+WHERE id = 1 AND (NOT locked OR lockedby LIKE '{_US}%') RETURNING id
+"""
+_UNLOCK = f"""
+UPDATE databasechangeloglock SET locked = false, lockgranted = NULL, lockedby = NULL
+WHERE id = 1 AND lockedby LIKE '{_US}%'
+"""
+
 _RECORD = """
 INSERT INTO databasechangelog
     (id, author, filename, dateexecuted, orderexecuted, exectype, description, comments, liquibase, deployment_id)
@@ -39,39 +60,74 @@ FROM databasechangelog
 
 
 async def migrate(conn: Connection) -> list[str]:
-    """Bring the schema up to date, all of it or nothing; returns the ids of the changesets applied.
+    """Bring the schema up to date; returns the ids of the changesets applied.
 
-    Safe to run from any number of processes at once: one does the work, the others wait and find it done. Raises
-    PlatformUnavailable when Liquibase holds its lock for longer than a minute.
+    What can run in a transaction is applied in one, all of it or nothing; what cannot follows step by step, and a
+    migration that is cut off goes on from there. Safe to run from any number of processes at once: one does the work,
+    the others wait and find it done. Raises PlatformUnavailable when Liquibase holds its lock for longer than a minute.
     """
-    deadline = asyncio.get_running_loop().time() + _LIQUIBASE_PATIENCE_S
+    if not await pending_changesets(conn):
+        return []
+    async with _sole_right(conn):
+        pending = await _pending(conn)
+        for runs_in_transaction, changesets in groupby(pending, lambda changeset: changeset.runs_in_transaction):
+            if runs_in_transaction:
+                await _apply_together(conn, list(changesets))
+            else:
+                for changeset in changesets:
+                    await _apply(conn, changeset)
+    return [changeset.id for changeset in pending]
+
+
+async def _apply_together(conn: Connection, changesets: Sequence[Changeset]) -> None:
+    """All of them or nothing. A lock that others have is waited for a little, then they may pass, and so again."""
+    deadline = asyncio.get_running_loop().time() + _LOCKS_PATIENCE_S
     while True:
-        async with conn.transaction():
-            holder = await _lock(conn)
-            if holder is None:
-                return await _apply_pending(conn)
+        try:
+            async with conn.transaction():
+                await conn.execute(_WAIT_LITTLE)
+                for changeset in changesets:
+                    await _apply(conn, changeset)
+            return
+        except LOCK_TAKEN as error:
+            if asyncio.get_running_loop().time() > deadline:
+                raise PlatformUnavailable(
+                    f"a table is in use for too long by others: {error}; try again when their transactions are over"
+                ) from error
+        await asyncio.sleep(_LOCKS_POLL_S)
+
+
+@asynccontextmanager
+async def _sole_right(conn: Connection) -> AsyncIterator[None]:
+    """Hold the right to change the schema, from other processes of ours and from Liquibase."""
+    # A statement that waits has a snapshot, and whoever builds an index concurrently waits for every snapshot. So this
+    # asks again and again.
+    while True:
+        if await conn.fetchval("SELECT pg_try_advisory_lock($1)", _MIGRATION_LOCK):
+            break
+        await asyncio.sleep(_POLL_S)
+    try:
+        await conn.execute(_CREATE_RECORD)
+        await _lock(conn)
+        try:
+            yield
+        finally:
+            await conn.execute(_UNLOCK)
+    finally:
+        await conn.execute("SELECT pg_advisory_unlock($1)", _MIGRATION_LOCK)
+
+
+async def _lock(conn: Connection) -> None:
+    """Lock the schema as Liquibase does, which then waits. Raises PlatformUnavailable when it does not let go."""
+    deadline = asyncio.get_running_loop().time() + _LIQUIBASE_PATIENCE_S
+    while await conn.fetchval(_LOCK, f"{_US}{socket.gethostname()}") is None:
         if asyncio.get_running_loop().time() > deadline:
+            holder = await conn.fetchval("SELECT lockedby FROM databasechangeloglock WHERE id = 1")
             raise PlatformUnavailable(
                 f"Liquibase has locked the schema for {holder}; if it is not running any more, release its lock with "
                 "'liquibase release-locks' or UPDATE databasechangeloglock SET locked = false"
             )
         await asyncio.sleep(_LIQUIBASE_POLL_S)
-
-
-async def _lock(conn: Connection) -> str | None:
-    """Hold the right to change the schema until the transaction ends; or say who has locked it as Liquibase does."""
-    await conn.execute("SELECT pg_advisory_xact_lock($1)", _MIGRATION_LOCK)
-    await conn.execute(_CREATE_RECORD)
-    # Liquibase takes its lock by an update of this row, committed before it begins.
-    row = await conn.fetchrow("SELECT locked, lockedby FROM databasechangeloglock WHERE id = 1 FOR UPDATE")
-    return (row["lockedby"] or "somebody") if row and row["locked"] else None
-
-
-async def _apply_pending(conn: Connection) -> list[str]:
-    pending = await _pending(conn)
-    for changeset in pending:
-        await _apply(conn, changeset)
-    return [changeset.id for changeset in pending]
 
 
 async def pending_changesets(conn: Connection) -> list[str]:
@@ -92,7 +148,9 @@ async def _pending(conn: Connection) -> list[Changeset]:
 async def _apply(conn: Connection, changeset: Changeset) -> None:
     if changeset.id == "004-pgmq":
         await _install_pgmq_sql_where_no_extension(conn)
-    await conn.execute(changeset.sql)
+    # Statements that are sent together are a transaction.
+    for statement in [changeset.sql] if changeset.runs_in_transaction else changeset.statements:
+        await conn.execute(statement)
     deployment = str(await conn.fetchval("SELECT (extract(epoch FROM now()) * 1000)::bigint"))[-10:]
     await conn.execute(_RECORD, changeset.id, changeset.author, changeset.file, deployment)
 
