@@ -68,6 +68,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     compiler_memory_bytes: int = 768 * 1024 * 1024
     toolchains_dir: Path = Path(__file__).parents[2] / "toolchains"
     compiler_max_reads: int = 3
+    unconfined_compilers: str = "refuse"
     job_visibility_s: int = 10
 
     lease_s: float = 5.0
@@ -168,6 +169,8 @@ def _check(settings: Settings) -> None:
         )
     if settings.log_format not in ("auto", "json", "console"):
         raise InvalidInput("must be auto, json or console", PREFIX + "LOG_FORMAT")
+    if settings.unconfined_compilers not in ("refuse", "allow"):
+        raise InvalidInput("must be refuse or allow", PREFIX + "UNCONFINED_COMPILERS")
 
 
 def _check_web_names(settings: Settings) -> None:

@@ -14,9 +14,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from projectnil.compiler.assemblyscript.toolchain import NODE
+from projectnil.compiler.assemblyscript.toolchain import NODE, AssemblyScript
 from projectnil.compiler.confinement import compiler_user, encode, node_profile
+from projectnil.config import Settings
 from projectnil.confinement import landlock
+from projectnil.domain.compilation import Compiled
+from projectnil.domain.errors import PlatformUnavailable
 
 # Each says what it got, or the code of the error it met.
 TRIES = """
@@ -217,3 +220,30 @@ def test_no_signal_can_be_sent_through_a_pipe_without_landlock() -> None:
     assert lives
     assert refused[:2] == ["F_SETOWN", "F_SETSIG"]
     assert refused[2:] == ["F_SETOWN_EX", "F_SETLEASE", "F_NOTIFY", "FIOASYNC", "FIOSETOWN", "TIOCSTI"]
+
+
+async def test_where_nothing_keeps_it_from_the_platforms_files_it_starts_only_if_the_operator_says_so(
+    monkeypatch: pytest.MonkeyPatch, data_dir: Path
+) -> None:
+    # A kernel without Landlock, and an unprivileged user.
+    monkeypatch.setattr(landlock, "_version", lambda: -1)
+    monkeypatch.setattr("projectnil.compiler.confinement.os.geteuid", lambda: 1000)
+    with pytest.raises(PlatformUnavailable, match="PROJECTNIL_UNCONFINED_COMPILERS=allow"):
+        await AssemblyScript(Settings(data_dir=data_dir)).start()
+    allowed = AssemblyScript(Settings(data_dir=data_dir, unconfined_compilers="allow", compiler_warm_ups=0))
+    await allowed.start()
+    try:
+        assert isinstance(
+            await allowed.compile("export function handle(input: string): string { return input; }"), Compiled
+        )
+    finally:
+        await allowed.stop()
+
+
+async def test_without_landlock_a_user_of_its_own_is_enough(monkeypatch: pytest.MonkeyPatch, data_dir: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can give compilers a user of their own")
+    monkeypatch.setattr(landlock, "_version", lambda: -1)
+    compiler = AssemblyScript(Settings(data_dir=data_dir, compiler_warm_ups=0))
+    await compiler.start()
+    await compiler.stop()

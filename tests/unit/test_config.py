@@ -33,6 +33,7 @@ def test_lists_are_separated_by_commas() -> None:
         ("MEMORY_BYTES", "-1"),
         ("COMPILER_LANGUAGES", "cobol"),
         ("LOG_FORMAT", "xml"),
+        ("UNCONFINED_COMPILERS", "yes"),
         ("SANDBOX_MAX_PROCESSES", "1"),
         ("ALLOWED_HOSTS", "https://one.example"),
         ("ALLOWED_HOSTS", "one.example:8080"),

