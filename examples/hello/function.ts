@@ -1,5 +1,5 @@
 /*
- * Greets somebody. The smallest complete function: a class for the input, a class for the output, and `handle`,
+ * Says hello. The smallest complete function: a class for the input, a class for the output, and `handle`,
  * which turns JSON text into JSON text. A field that the caller leaves out keeps its default, so `{}` greets the
  * world. What `console.log` writes is kept with the execution, in `logs`.
  */

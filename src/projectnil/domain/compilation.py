@@ -79,7 +79,7 @@ class Crashed(msgspec.Struct, frozen=True):
 
 
 class Stopped(msgspec.Struct, frozen=True):
-    """The compilation was ended before its limits, because whoever looked on wanted it to."""
+    """The compilation was ended before its limits, because its observer wanted it to."""
 
 
 Outcome: TypeAlias = Compiled | Rejected | Crashed | Stopped

@@ -7,7 +7,7 @@ from collections import deque
 class Turnstile:
     """Who came first goes first. After one who wasted everyone's time the newest is next, and then the first again.
 
-    So a crowd of those who do holds up nobody who comes after it.
+    So a crowd of those who do does not hold up those who come after it.
     """
 
     def __init__(self) -> None:

@@ -21,7 +21,7 @@ log = structlog.get_logger()
 _POLL_S = 2.0
 # Results are applied beside each other, so that a module which takes long to translate keeps few others waiting.
 _AT_ONCE = 16
-# Then it keeps nobody waiting, and no more than these may be under way: each has a module in memory.
+# Then it keeps none waiting, and no more than these may be under way: each has a module in memory.
 _SLOW_AFTER_S = 1.0
 _MOST_AT_ONCE = 64
 # How often a result is read whose application fails with an unexpected error.
