@@ -175,7 +175,7 @@ async def test_modules_that_take_long_to_translate_do_not_hold_up_a_quick_one(
         body = f"(local.set 0 (i32.add (local.get 0) (i32.const {number})))" * 20_000
         return wat("(module " + f"(func (param i32) {body})" * 20 + ")")
 
-    modules_ = [slow(number) for number in range(8)]
+    modules_ = [slow(number) for number in range(4)]
     files = Modules(tmp_path / "modules", LIMITS, fork_server, timeout_s=600.0)
     files.open()
 
