@@ -241,6 +241,31 @@ async def test_a_function_that_was_quick_until_now_leaves_a_process_to_others(
         task.cancel()
 
 
+async def test_processes_that_come_free_together_do_not_all_go_to_one_function(
+    make_pool: MakePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place in (admission, pool_module):
+        monkeypatch.setattr(place, "ADMISSION_WAIT_S", 60.0)
+    pool = await make_pool(seconds(120.0), processes=4, max_processes=4)
+    spinner = await ready_module(pool, SPINNER)
+    others = [asyncio.create_task(pool.run(spinner, b"{}", f"other {nth}")) for nth in range(4)]
+    await until("they spin", lambda: all(process.is_slow for process in pool._all))
+    crowd = [asyncio.create_task(pool.run(spinner, b"{}", "crowd")) for _ in range(8)]
+    await until("they wait", lambda: pool.status().waiting == 8)
+    monkeypatch.setattr(pool, "_start_in_background", lambda _delay_s=0.0: None)
+    for task in others:
+        task.cancel()
+    await until("they are gone", lambda: not pool.status().processes)
+    # Four that replace them are ready in one turn of the event loop.
+    ready = [await SandboxProcess.start(pool._fork_server, Role.EXECUTOR, LIMITS, None, pool._forget) for _ in range(4)]
+    pool._all.update(ready)
+    for process in ready:
+        pool._offer(process)
+    assert pool.status().waiting == 5
+    for task in crowd:
+        task.cancel()
+
+
 async def test_what_it_costs_to_look_for_room_grows_with_the_functions_that_wait_and_not_with_their_square(
     make_pool: MakePool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,10 +15,10 @@ async def steps_to_let_in(waiting: int, free: int, *, is_moving: bool) -> tuple[
     free_now = 0
     queued_calls = 0
 
-    def queued() -> int:
+    def queued() -> dict[str, int]:
         nonlocal queued_calls
         queued_calls += 1
-        return 0
+        return {}
 
     admission = Admission(queued, lambda: free_now, lambda: Overloaded("busy"), most_of_one=3)
     callers = [asyncio.create_task(admission.enter(f"function {nth}")) for nth in range(waiting)]
@@ -52,7 +52,7 @@ async def test_with_no_process_free_the_functions_that_wait_cost_nothing() -> No
 async def test_who_comes_late_takes_no_place_of_another_of_the_same_function(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
     monkeypatch.setattr(admission_module, "_now", lambda: now)
-    admission = Admission(lambda: 0, lambda: 2, lambda: Overloaded("busy"), most_of_one=3)
+    admission = Admission(dict, lambda: 2, lambda: Overloaded("busy"), most_of_one=3)
     late = await admission.enter("f")
     now += admission_module.ADMISSION_WAIT_S + 0.1
     in_time = await admission.enter("f")  # the place of the first is given up here
@@ -65,7 +65,7 @@ async def test_who_comes_late_takes_no_place_of_another_of_the_same_function(mon
 
 async def test_who_goes_away_the_moment_it_is_let_in_gives_its_place_back() -> None:
     free = 0
-    admission = Admission(lambda: 0, lambda: free, lambda: Overloaded("busy"), most_of_one=3)
+    admission = Admission(dict, lambda: free, lambda: Overloaded("busy"), most_of_one=3)
     callers = [asyncio.create_task(admission.enter("f")) for _ in range(2)]
     await asyncio.sleep(0)
     free = 1
@@ -75,3 +75,20 @@ async def test_who_goes_away_the_moment_it_is_let_in_gives_its_place_back() -> N
     assert isinstance(outcomes[0], asyncio.CancelledError)
     assert isinstance(outcomes[1], Ticket)
     assert admission.inside("f") == 1
+
+
+async def test_a_crowd_that_was_let_in_is_not_ahead_of_another_function() -> None:
+    waiting: dict[str, int] = {}
+    admission = Admission(lambda: waiting, lambda: 1, lambda: Overloaded("busy"), most_of_one=3)
+    admission.finished("crowd", 0.0)
+    tickets = [await admission.enter("crowd") for _ in range(20)]  # while guests finish quickly, all come in
+    for ticket in tickets[:10]:
+        admission.came(ticket)
+        admission.begin("crowd")
+    waiting["crowd"] = 10
+    admission.finished("crowd", 1.0)
+    admission._last_quick_finish = -1.0
+    async with asyncio.timeout(60):
+        await admission.enter("another")
+    with pytest.raises(Overloaded):
+        await admission.enter("a third")  # there is one process, and the other one's is before it

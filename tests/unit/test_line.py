@@ -31,7 +31,7 @@ async def test_a_function_that_may_not_does_not_stand_in_the_way_of_others() -> 
         line.add(place(loop, function, since))
     first = line.first(lambda function: function != "crowd")
     assert first is not None and first.function == "other"
-    assert line.count(lambda function: function != "crowd") == 1
+    assert line.counts(lambda function: function != "crowd") == {"other": 1}
     line.remove(first)
     assert line.first(lambda function: function != "crowd") is None
     assert len(line) == 2

@@ -1,8 +1,10 @@
 """Who may begin an execution: turned away before anything is recorded, rather than kept waiting for long guests."""
 
 import asyncio
+from bisect import bisect_right
 from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from itertools import accumulate
 from typing import Any
 
 import msgspec
@@ -33,12 +35,13 @@ class Admission:
 
     def __init__(
         self,
-        queued: Callable[[], int],
+        queued: Callable[[], Mapping[str, int]],
         free: Callable[[], int],
         overloaded: Callable[[], Overloaded],
         most_of_one: int,
     ) -> None:
-        """queued: how many admitted executions wait for a process. free: how many processes are idle or may start.
+        """queued: how many admitted executions of each function wait for a process. free: how many processes are idle
+        or may start.
 
         overloaded: what to say when there was no room for too long. most_of_one: how many executions of one function
         that is not known to be quick are inside.
@@ -67,7 +70,7 @@ class Admission:
         """Return when an execution may begin. Raises Overloaded when there is no room within a second."""
         if self._has_room(function, self._look_for_room()):
             return self._expect(function)
-        if self._queued() + len(self._door) >= MOST_WAITING:
+        if sum(self._queued().values()) + len(self._door) >= MOST_WAITING:
             raise Overloaded(f"more than {MOST_WAITING:,} executions are waiting for a sandbox")
         return await self._wait_at_the_door(function)
 
@@ -108,7 +111,7 @@ class Admission:
         if not self._door:
             return
         room = self._look_for_room()
-        if not room.is_moving and room.free <= len(self._expected):
+        if not room.is_moving and room.free <= 0:
             return
         for place in self._door.take_all(lambda function: self._has_room(function, room)):
             if not place.future.done():
@@ -138,15 +141,28 @@ class Admission:
             self.came(oldest)  # it does not come, or was held up for long
         is_moving, free = now - self._last_quick_finish < QUICK_S, self._free()
         # To count those in line takes its time, and makes no difference when nothing is free.
-        queued = self._queued() if is_moving or free > len(self._expected) else 0
-        return _Room(is_moving, free, queued)
+        queued = self._queued() if is_moving or free > 0 else {}
+        return _Room(is_moving, free, queued, sum(queued.values()))
 
     def _has_room(self, function: str, room: "_Room") -> bool:
         if room.is_moving and (function in self._quick or function not in self._inside):
-            return room.queued < MOST_WAITING
+            return room.in_line < MOST_WAITING
         if function not in self._quick and self._inside[function] >= self._most_of_one:
             return False
-        return room.free > room.queued + len(self._expected)
+        return room.free > room.in_line + len(self._expected) or room.free > self._ahead_of(function, room)
+
+    def _ahead_of(self, function: str, room: "_Room") -> int:
+        """How many of those that were let in get a process before the function's next one: of functions that have no
+        more inside than it will have then. A crowd is not ahead of others."""
+        if room.ranks is None:
+            waiting = Counter(room.queued)
+            waiting.update(ticket.function for ticket in self._expected)
+            by_load = sorted((self._inside[each], count) for each, count in waiting.items())
+            totals = list(accumulate((count for _, count in by_load), initial=0))
+            room.ranks = _Ranks([load for load, _ in by_load], totals, len(self._expected))
+        ranks = room.ranks
+        let_in_since = len(self._expected) - ranks.expected
+        return ranks.totals[bisect_right(ranks.loads, self._inside[function] + 1)] + let_in_since
 
     async def _wait_at_the_door(self, function: str) -> Ticket:
         loop = asyncio.get_running_loop()
@@ -166,12 +182,24 @@ class Admission:
                 self._door.remove(place)
 
 
-class _Room(msgspec.Struct, frozen=True):
-    """is_moving: a guest finished quickly just now. free: processes, idle or yet to start. queued: waiting for them."""
+class _Ranks(msgspec.Struct, frozen=True):
+    """loads: how many executions each function that waits has inside, the least first. totals[n]: how many wait, of the
+    first n of these functions. expected: how many were, at that time."""
+
+    loads: list[int]
+    totals: list[int]
+    expected: int
+
+
+class _Room(msgspec.Struct):
+    """is_moving: a guest finished quickly just now. free: processes, idle or yet to start. queued: those that wait for
+    them, by function; in_line: of all functions. ranks: found out when it matters."""
 
     is_moving: bool
     free: int
-    queued: int
+    queued: Mapping[str, int]
+    in_line: int
+    ranks: _Ranks | None = None
 
 
 def give_up(future: "asyncio.Future[Any]", error: Exception) -> None:

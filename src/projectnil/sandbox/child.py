@@ -71,6 +71,7 @@ class SandboxProcess(asyncio.Protocol):
     ) -> None:
         self.pid = handle.pid
         self.assigned = 0
+        self._assigned_to = ""
         self.answered = 0
         self.begun_at = 0.0  # of the request under way
         self.took_s = 0.0  # the one answered last
@@ -140,8 +141,13 @@ class SandboxProcess(asyncio.Protocol):
 
     @property
     def function(self) -> str:
-        """Whose guest is under way; empty when that is not known."""
-        return self._pending[0].function if self._pending else ""
+        """Whose guest is under way, or about to be; empty when that is not known."""
+        return self._pending[0].function if self._pending else self._assigned_to
+
+    def assign(self, function: str) -> None:
+        """One more guest is to be given to it; its caller may have to wait for the event loop before it asks."""
+        self.assigned += 1
+        self._assigned_to = function
 
     def ask(
         self, request: Request, timeout_s: float, function: str = "", grace_s: float = _LAST_LOOK_S

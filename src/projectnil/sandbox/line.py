@@ -38,9 +38,9 @@ class Line(Generic[Result]):
     def __contains__(self, place: Place[Result]) -> bool:
         return place in self._of.get(place.function, ())
 
-    def count(self, may: Callable[[str], bool]) -> int:
-        """How many are in the line whose function's turn it can be."""
-        return sum(len(places) for function, places in self._of.items() if may(function))
+    def counts(self, may: Callable[[str], bool]) -> dict[str, int]:
+        """How many of each function are in the line, of those whose turn it can be."""
+        return {function: len(places) for function, places in self._of.items() if may(function)}
 
     def add(self, place: Place[Result]) -> None:
         # Not always the last: it may have been handed back.

@@ -257,7 +257,7 @@ class SandboxPool:
         self._refuse_if_stopping()
         process = self._free_process() if self._may_begin_at_once(function) else None
         if process is not None:
-            process.assigned += 1
+            process.assign(function)
             return process
         waiter: Place[SandboxProcess] = Place(function, since, self._loop.create_future())
         self._slots.add(waiter)
@@ -284,8 +284,8 @@ class SandboxPool:
         else:
             give_up(waiter.future, self._overloaded())
 
-    def _queued(self) -> int:
-        return self._slots.count(self._may_have_another()) if self._slots else 0
+    def _queued(self) -> dict[str, int]:
+        return self._slots.counts(self._may_have_another()) if self._slots else {}
 
     def _may_begin_at_once(self, function: str) -> bool:
         """Is it this one's turn, with none before it?"""
@@ -359,7 +359,7 @@ class SandboxPool:
                 return
             self._slots.remove(waiter)
             if not waiter.future.done():
-                process.assigned += 1
+                process.assign(waiter.function)
                 waiter.future.set_result(process)
             elif not process.assigned:
                 self._idle.append(process)
