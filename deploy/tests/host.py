@@ -98,7 +98,7 @@ class Host(msgspec.Struct, frozen=True):
                 return
 
     def diagnosis(self) -> str:
-        """What there is to know about a host that nobody can log in to."""
+        """What systemd says on a host that does not answer by ssh."""
         return podman("exec", self.container, "sh", "-c", _DIAGNOSIS)
 
 
@@ -120,7 +120,7 @@ def running_host(name: str, image: str, folder: Path, ports: dict[int, int]) -> 
             keys = f"{home}/.ssh/authorized_keys"
             podman("cp", folder / "key.pub", f"{host.container}:{keys}")
             podman("exec", host.container, "chown", f"{user}:", keys)
-        # Also at the next boot, as on every host that somebody logs in to.
+        # Also at the next boot, as on any real host.
         podman("exec", host.container, "systemctl", "enable", "--quiet", "--now", "ssh")
         key = podman("exec", host.container, "cat", "/etc/ssh/ssh_host_ed25519_key.pub").split()[:2]
         (folder / "known_hosts").write_text(f"[127.0.0.1]:{ports[22]} {' '.join(key)}\n")

@@ -1,4 +1,4 @@
-"""Migrations of large tables, while functions are run and compiled: nobody waits for an index, or behind a lock."""
+"""Migrations of large tables, while functions are run and compiled: no writer waits for an index, or behind a lock."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ from tests.support.postgres import Cluster, make_ready
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 INDEXES = ("executions_failed", "executions_failed_by_function", "executions_pending")
-_WRITTEN_WITHIN_S = 60  # far longer than it takes, far shorter than whoever is in the way stays there
+_WRITTEN_WITHIN_S = 60  # far longer than it takes
 
 
 @pytest_asyncio.fixture(loop_scope="session")

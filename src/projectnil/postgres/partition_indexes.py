@@ -54,7 +54,7 @@ async def missing(conn: Connection) -> list[MissingIndex]:
 async def build(conn: Connection, index: MissingIndex) -> None:
     """Build it, outside any transaction. What is cut off is begun again by the next call; twice does no harm.
 
-    It waits for transactions that are older than itself, and nobody waits for it.
+    It waits for transactions that are older than itself. Writers do not wait for it.
     """
     if await conn.fetchval(_USELESS, index.name):
         await conn.execute(f'DROP INDEX CONCURRENTLY "{index.name}"')

@@ -100,8 +100,7 @@ async def _apply_together(conn: Connection, changesets: Sequence[Changeset]) -> 
 @asynccontextmanager
 async def _sole_right(conn: Connection) -> AsyncIterator[None]:
     """Hold the right to change the schema, from other processes of ours and from Liquibase."""
-    # A statement that waits has a snapshot, and whoever builds an index concurrently waits for every snapshot. So this
-    # asks again and again.
+    # A statement that waits has a snapshot, and CREATE INDEX CONCURRENTLY waits for every snapshot. So this polls.
     while True:
         if await conn.fetchval("SELECT pg_try_advisory_lock($1)", _MIGRATION_LOCK):
             break
