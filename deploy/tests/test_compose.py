@@ -84,7 +84,7 @@ def test_another_container_reaches_the_api_by_its_name(host: Host) -> None:
 def test_a_proxy_is_named_in_the_settings(host: Host, api: httpx.Client) -> None:
     named = {"Host": "functions.example.com"}
     assert api.get("/health", headers=named).status_code == 421
-    host.ssh(f"echo PROJECTNIL_ALLOWED_HOSTS={named['Host']} >>{COMPOSE}/.env")
+    host.ssh(f"sed -i 's/^PROJECTNIL_ALLOWED_HOSTS=api$/&,{named['Host']}/' {COMPOSE}/.env")
     host.ssh(f"cd {COMPOSE} && podman-compose down && podman-compose up --detach", timeout_s=180)
     wait_up(api)
     assert api.get("/health", headers=named).status_code == 200

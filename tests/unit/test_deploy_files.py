@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from projectnil.config import Settings
+from projectnil.config import Settings, read_settings
 from tests.docs.markdown import ROOT
 
 DEPLOY = ROOT / "deploy"
@@ -64,12 +64,8 @@ def test_a_container_has_the_same_memory_in_compose_and_in_ansible(service: str)
 def test_the_example_shows_the_defaults_of_compose() -> None:
     text = (DEPLOY / "compose" / "compose.yaml").read_text()
     shown = re.findall(r"^#([A-Z_]+)=(.*)$", (DEPLOY / "compose" / "example.env").read_text(), flags=re.MULTILINE)
-    defaults = re.findall(r"\$\{([A-Z_]+):-([^}]*)\}", text)
-    assert _of_compose(shown) == _of_compose(defaults)
-
-
-def _of_compose(variables: list[tuple[str, str]]) -> dict[str, str]:
-    return {name: value for name, value in variables if not name.startswith("PROJECTNIL_")}
+    defaults = dict(re.findall(r"\$\{([A-Z_]+):-([^}]*)\}", text))
+    assert {name: value for name, value in shown if not name.startswith("PROJECTNIL_")} == defaults
 
 
 def test_every_variable_that_the_roles_read_is_shown_to_the_operator() -> None:
@@ -92,7 +88,10 @@ def test_the_platform_behind_the_proxy_is_known_by_its_name_and_operators_may_ad
 
 
 def test_in_compose_containers_reach_the_api_by_its_name_and_operators_may_add_others() -> None:
-    assert COMPOSE["api"]["environment"]["PROJECTNIL_ALLOWED_HOSTS"] == "api,${PROJECTNIL_ALLOWED_HOSTS:-}"
+    assert COMPOSE["api"]["env_file"] == [".env"]
+    lines = (DEPLOY / "compose" / "example.env").read_text().splitlines()
+    settings = dict(line.split("=") for line in lines if line.startswith("PROJECTNIL_"))
+    assert "api" in read_settings(settings).allowed_hosts
 
 
 def test_liquibase_applies_every_file_that_pnil_applies_in_the_same_order() -> None:
