@@ -64,7 +64,7 @@ FUNCTION_DETAILS: dict[str, Any] = {
     "compilation": {
         "durationMs": 412.3,
         "cpuMs": 480.0,
-        "peakMemoryBytes": 318_767_104,
+        "peakMemoryBytes": 435_159_040,
         "tries": 1,
         "totalDurationMs": 412.3,
         "totalCpuMs": 480.0,

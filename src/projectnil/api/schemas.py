@@ -71,7 +71,7 @@ PeakMemoryBytes = Annotated[
     int | None,
     Meta(
         description="the most memory that the compiler's process held meanwhile, what it holds for itself included: "
-        "some 300 MiB"
+        "some 400 MiB"
     ),
 ]
 Tries = Annotated[int, Meta(description="compilations begun, of all revisions; a source that is slow takes two")]
