@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 import pytest_asyncio
+from hypothesis import HealthCheck, settings
 
 from projectnil.postgres.connections import Pool, opened_pool
 from tests.support.folders import parent_of_data
@@ -15,6 +16,10 @@ from tests.support.postgres import Cluster, running_cluster
 
 HTTP_MEMORY_BYTES = 32 * 1024 * 1024
 ALLOWED_ORIGIN = "https://app.example"
+
+# A machine that is busy must not fail a test.
+settings.register_profile("at any speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("at any speed")
 
 
 @pytest.fixture(scope="session")
