@@ -2,6 +2,7 @@
 
 import asyncio
 import shlex
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -16,9 +17,9 @@ from tests.support.platform import Platform, running_platform
 
 
 @pytest.fixture(scope="session")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that looks like a checkout after `make setup`."""
-    folder = tmp_path_factory.mktemp("checkout")
+def checkout(data_root: Path) -> Path:
+    """A folder that looks like a checkout after `make setup`. Not below pytest's own: see `data_root`."""
+    folder = Path(tempfile.mkdtemp(prefix="checkout-", dir=data_root))
     folder.chmod(0o711)
     for name in (".venv", "examples", "bench", "tests", "src", "toolchains"):
         (folder / name).symlink_to(ROOT / name)
