@@ -37,8 +37,8 @@ from tests.support.platform import environment
 DATABASE_URL = "postgresql://projectnil:secret@db.example.com/projectnil"
 DATA_DIR = "/var/lib/projectnil"
 COMMAND_TIMEOUT_S = 90.0
-COMPILER_PATIENCE_S = 30.0
-STOP_TIMEOUT_S = 5.0
+COMPILER_PATIENCE_S = 90.0
+STOP_TIMEOUT_S = 60.0
 
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _SHA256 = r"\b[0-9a-f]{64}\b"

@@ -39,6 +39,8 @@ _LOG_BYTES = 16 * 1024 * 1024
 _START_TIMEOUT_S = 60.0
 _PREDECESSOR_TIMEOUT_S = 60.0
 _TELL_AFTER_S = 5.0
+# The order to stop, and how long it may take before the next one: in order; as after a crash; by the kernel.
+_STOPPING = ((signal.SIGINT, 30.0), (signal.SIGQUIT, 10.0), (signal.SIGKILL, 5.0))
 
 # Durability is never traded away here: fsync, full_page_writes and synchronous_commit keep their defaults.
 _SERVER_SETTINGS = {
@@ -109,7 +111,7 @@ class EmbeddedPostgres:
         process = self._process
         if process is None or process.returncode is not None:
             return
-        for how, patience_s in ((signal.SIGINT, 10.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0)):
+        for how, patience_s in _STOPPING:
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(how)
             with contextlib.suppress(TimeoutError):
