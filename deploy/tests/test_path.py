@@ -6,6 +6,7 @@ import json
 import re
 import socket
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -149,6 +150,14 @@ def test_nothing_but_a_preflight_passes_without_a_password(api: httpx.Client, me
     asking = {"Host": NAME, "Origin": PORTAL, "Access-Control-Request-Method": "POST"}
     asking.pop(without, None)
     assert api.request(method, "/functions", headers=asking, auth=NO_PASSWORD).status_code == 401
+
+
+@pytest.mark.parametrize("body", [b"{}", iter([b"{", b"}"])], ids=["announced", "chunked"])
+def test_a_preflight_with_a_body_does_not_pass_without_a_password(
+    api: httpx.Client, body: bytes | Iterator[bytes]
+) -> None:
+    asking = {"Host": NAME, "Origin": PORTAL, "Access-Control-Request-Method": "POST"}
+    assert api.request("OPTIONS", "/functions", headers=asking, auth=NO_PASSWORD, content=body).status_code == 401
 
 
 def test_the_client_calls_with_a_password_and_shows_it_to_nobody(url: str, folder: Path) -> None:
