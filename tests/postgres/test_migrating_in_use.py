@@ -1,19 +1,24 @@
 """Migrations of large tables, while functions are run and compiled: no writer waits for an index, or behind a lock."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, MutableMapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 import asyncpg
 import pytest
 import pytest_asyncio
+from structlog.testing import capture_logs
 
+from projectnil.domain.errors import PlatformUnavailable
 from projectnil.flows import indexing, retention
 from projectnil.postgres.connections import Connection, Pool, connect, opened_pool
 from projectnil.postgres.errors import LOCK_TAKEN
 from projectnil.postgres.migrations.changelog import read_changelog
 from projectnil.postgres.migrations.runner import migrate
+from projectnil.workers.upkeep import keep_indexes
 from tests.support.postgres import Cluster, make_ready
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -100,8 +105,9 @@ async def invalid(pool: Pool) -> list[str]:
 
 
 async def test_executions_go_on_while_a_migration_waits_for_a_reader_of_them(old: Pool, old_url: str) -> None:
-    async with migrating(old_url) as migration:
+    async with AsyncExitStack() as stack:
         async with reading(old_url, "executions"):
+            migration = await stack.enter_async_context(migrating(old_url))
             await seen(old, "SELECT execute_between_others('ALTER TABLE executions")
             await execute_a_function(old)
         assert "008-execution-revision" in await migration
@@ -110,10 +116,10 @@ async def test_executions_go_on_while_a_migration_waits_for_a_reader_of_them(old
 async def test_functions_are_changed_while_a_migration_waits_for_a_lock_on_them(old: Pool, old_url: str) -> None:
     await roll_back(old, "projectnil/007-turns.sql")
     await roll_back(old, "projectnil/006-compilations.sql")
-    change = "UPDATE functions SET description = 'changed'"
-    async with migrating(old_url) as migration:
+    async with AsyncExitStack() as stack:
         async with reading(old_url, "functions") as other:
-            await other.execute(change)
+            await other.execute("UPDATE functions SET description = 'changed'")
+            migration = await stack.enter_async_context(migrating(old_url))
             await seen(old, "CREATE TABLE compilations")
             async with asyncio.timeout(_WRITTEN_WITHIN_S):
                 await old.execute("INSERT INTO functions (name, language, source) VALUES ('g', 'assemblyscript', 's')")
@@ -135,6 +141,49 @@ async def test_a_migration_that_was_cut_off_goes_on_from_there(old: Pool, old_ur
     async with migrating(old_url) as migration:
         assert await migration == ["008-archived-jobs-by-function", "008-archived-results-by-function"]
     assert "pgmq.compilation_jobs_archive_by_function" not in await invalid(old)
+
+
+async def test_a_migration_gives_up_on_an_old_transaction_and_goes_on_once_it_is_over(
+    old: Pool, old_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("projectnil.postgres.migrations.runner._LOCKS_PATIENCE_S", 0.5)
+    async with reading(old_url, "functions"), migrating(old_url) as migration, asyncio.timeout(60):
+        with pytest.raises(PlatformUnavailable, match=r"in use for too long by others.*lock timeout"):
+            await migration
+    monkeypatch.undo()
+    async with migrating(old_url) as migration:
+        assert await migration == ["008-archived-jobs-by-function", "008-archived-results-by-function"]
+
+
+async def test_a_migration_that_gets_no_lock_on_executions_says_why(old: Pool, old_url: str) -> None:
+    async with migrating(old_url) as migration:
+        await migration
+    await old.execute("DELETE FROM databasechangelog WHERE id = '008-pending-executions'")
+    await old.execute("""
+        CREATE OR REPLACE FUNCTION execute_between_others(statement text) RETURNS void LANGUAGE plpgsql
+        AS $$ BEGIN RAISE EXCEPTION 'a table is in use' USING HINT = 'end the dump'; END; $$
+    """)
+    async with migrating(old_url) as migration:
+        with pytest.raises(PlatformUnavailable, match=r"(?s)a table is in use.*end the dump"):
+            await migration
+
+
+async def test_a_migration_says_which_process_it_waits_for_and_gives_up_at_last(
+    old: Pool, old_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("projectnil.postgres.migrations.runner._OTHERS_PATIENCE_S", 0.2)
+    async with reading(old_url, "functions") as dump, migrating(old_url):
+        await seen(old, "CREATE INDEX CONCURRENTLY")
+        with capture_logs() as lines:
+            async with migrating(old_url) as other, asyncio.timeout(60):
+                with pytest.raises(PlatformUnavailable, match="another process has been migrating") as refusal:
+                    await other
+        pid = await dump.fetchval(
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
+            " AND query LIKE 'CREATE INDEX CONCURRENTLY%'"
+        )
+    assert f"pg_terminate_backend({pid})" in str(refusal.value)
+    assert [(line["event"], line["pid"]) for line in lines] == [("migration.waiting", pid)]
 
 
 async def test_executions_go_on_while_the_indexes_of_old_partitions_are_built(old: Pool, old_url: str) -> None:
@@ -194,6 +243,33 @@ async def test_an_index_of_a_partition_whose_build_was_cut_off_is_built_again(ol
     assert await indexing.build_missing(old, old_url)
     assert await invalid(old) == []
     assert await parts(old) == {await number_of_partitions(old)}
+
+
+async def test_an_index_that_cannot_be_built_leaves_nothing_and_is_tried_ever_more_rarely(
+    old: Pool, old_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with migrating(old_url) as migration:
+        await migration
+    # Another failure than a full disk, at the same place: half of it is there.
+    database = await old.fetchval("SELECT current_database()")
+    await old.execute(f"ALTER DATABASE {database} SET lock_timeout = '50ms'")
+    monkeypatch.setattr("projectnil.workers.upkeep._UNFINISHED_INDEXES_EVERY_S", 0.01)
+    monkeypatch.setattr("projectnil.workers.upkeep._PARTITIONS_EVERY_S", 0.03)
+    async with reading(old_url, "functions"):
+        with capture_logs() as lines:
+            keeping = asyncio.create_task(keep_indexes(old, old_url))
+            await until("it has failed four times", lambda: len(postponements(lines)) >= 4)
+            keeping.cancel()
+            await asyncio.wait([keeping])
+        with pytest.raises(indexing.IndexNotBuilt, match="lock timeout"):
+            await indexing.build_missing(old, old_url)
+        assert sorted(await invalid(old)) == sorted(INDEXES)
+    assert postponements(lines)[:4] == [0.01, 0.02, 0.03, 0.03]
+    assert await indexing.build_missing(old, old_url)
+
+
+def postponements(lines: list[MutableMapping[str, Any]]) -> list[float]:
+    return [line["againInS"] for line in lines if line["event"] == "index.postponed"]
 
 
 async def test_a_partition_that_is_made_meanwhile_has_its_indexes(old: Pool, old_url: str) -> None:

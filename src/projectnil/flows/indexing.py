@@ -1,18 +1,25 @@
 """What a migration declared and had no time for: the indexes of partitions that were there before."""
 
+from contextlib import suppress
+
 import structlog
 
 from projectnil.postgres import partition_indexes
-from projectnil.postgres.connections import Pool, connect
-from projectnil.postgres.errors import CONNECTION_ERRORS, DATABASE_ERRORS
+from projectnil.postgres.connections import Connection, Pool, connect
+from projectnil.postgres.errors import DATABASE_ERRORS
+from projectnil.postgres.partition_indexes import MissingIndex
 
 log = structlog.get_logger()
+
+
+class IndexNotBuilt(Exception):
+    """The database could not build it: its disk is full, say. What was begun is dropped."""
 
 
 async def build_missing(pool: Pool, database_url: str) -> bool:
     """Build them, one after the other, unless another process does; returns whether all are there.
 
-    database_url: for a connection whose statements may take long. Executions go on meanwhile.
+    database_url: for a connection whose statements may take long. Executions go on meanwhile. Raises IndexNotBuilt.
     """
     async with pool.acquire() as pooled:
         if not await partition_indexes.missing(pooled):
@@ -22,14 +29,18 @@ async def build_missing(pool: Pool, database_url: str) -> bool:
         if not await partition_indexes.may_build(conn):
             return False
         for index in await partition_indexes.missing(conn):
-            log.info("index.begun", index=index.name)
-            await partition_indexes.build(conn, index)
-            log.info("index.built", index=index.name)
+            await _build(conn, index)
         return True
-    except CONNECTION_ERRORS:
-        raise
-    except DATABASE_ERRORS as error:
-        log.warning("index.postponed", error=str(error))
-        return False
     finally:
         await conn.close()
+
+
+async def _build(conn: Connection, index: MissingIndex) -> None:
+    log.info("index.begun", index=index.name)
+    try:
+        await partition_indexes.build(conn, index)
+    except DATABASE_ERRORS as error:
+        with suppress(*DATABASE_ERRORS):  # then the next attempt does it
+            await partition_indexes.drop_remains(conn, index)
+        raise IndexNotBuilt(str(error) or type(error).__name__) from error
+    log.info("index.built", index=index.name)

@@ -36,6 +36,9 @@ TRY_AGAIN = asyncpg.TransactionRollbackError
 # Others have the table, for longer than a statement would wait.
 LOCK_TAKEN = asyncpg.LockNotAvailableError
 
+# What a function of the database says with RAISE EXCEPTION.
+RAISED = asyncpg.RaiseError
+
 ANY_ERROR = asyncpg.PostgresError
 
 # The server is there and cannot do it: its disk is full, its memory, it is read-only, it gave up. Not the statement's

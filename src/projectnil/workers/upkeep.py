@@ -52,8 +52,19 @@ async def keep_partitions(pool: Pool, retention_days: int) -> None:
 
 
 async def keep_indexes(pool: Pool, database_url: str) -> None:
-    """Indexes that a migration left to be built while executions go on. Then the sleep until the next look."""
-    finished = await indexing.build_missing(pool, database_url)
+    """Indexes that a migration left to be built while executions go on. Then the sleep until the next look.
+
+    One that cannot be built is tried again after a pause, which doubles: an attempt may fill the disk each time.
+    """
+    pause_s = _UNFINISHED_INDEXES_EVERY_S
+    while True:
+        try:
+            finished = await indexing.build_missing(pool, database_url)
+            break
+        except indexing.IndexNotBuilt as error:
+            log.warning("index.postponed", error=str(error), againInS=pause_s)
+        await asyncio.sleep(pause_s)
+        pause_s = min(2 * pause_s, _PARTITIONS_EVERY_S)
     await asyncio.sleep(_PARTITIONS_EVERY_S if finished else _UNFINISHED_INDEXES_EVERY_S)
 
 

@@ -11,19 +11,25 @@ from contextlib import asynccontextmanager
 from importlib import resources
 from itertools import groupby
 
+import structlog
+
 from projectnil.domain.errors import PlatformUnavailable
 from projectnil.postgres.connections import Connection
-from projectnil.postgres.errors import LOCK_TAKEN
+from projectnil.postgres.errors import LOCK_TAKEN, RAISED
 from projectnil.postgres.migrations.changelog import Changeset, read_changelog
+
+log = structlog.get_logger()
 
 # Any constant will do; it names the right to change the schema of one database.
 _MIGRATION_LOCK = 0x706E696C
 _LIQUIBASE_PATIENCE_S = 60.0
 _LIQUIBASE_POLL_S = 0.5
 _POLL_S = 0.05
+_OTHERS_PATIENCE_S = 600.0
 _LOCKS_PATIENCE_S = 120.0
 _LOCKS_POLL_S = 0.5
 _WAIT_LITTLE = "SET LOCAL lock_timeout = '500ms'"
+_WAIT_LONG = "SELECT set_config('lock_timeout', $1, false)"
 
 _CREATE_RECORD = """
 CREATE TABLE IF NOT EXISTS databasechangeloglock (
@@ -51,6 +57,11 @@ UPDATE databasechangeloglock SET locked = false, lockgranted = NULL, lockedby = 
 WHERE id = 1 AND lockedby LIKE '{_US}%'
 """
 
+_HOLDER = """
+SELECT pid FROM pg_locks JOIN pg_database ON pg_database.oid = database
+WHERE locktype = 'advisory' AND granted AND datname = current_database() AND classid = 0 AND objid = $1::bigint::oid
+"""
+
 _RECORD = """
 INSERT INTO databasechangelog
     (id, author, filename, dateexecuted, orderexecuted, exectype, description, comments, liquibase, deployment_id)
@@ -64,7 +75,8 @@ async def migrate(conn: Connection) -> list[str]:
 
     What can run in a transaction is applied in one, all of it or nothing; what cannot follows step by step, and a
     migration that is cut off goes on from there. Safe to run from any number of processes at once: one does the work,
-    the others wait and find it done. Raises PlatformUnavailable when Liquibase holds its lock for longer than a minute.
+    the others wait and find it done. Raises PlatformUnavailable when transactions of others keep a lock for two
+    minutes, Liquibase its own for a minute, or another process the right to migrate for ten.
     """
     if not await pending_changesets(conn):
         return []
@@ -75,7 +87,7 @@ async def migrate(conn: Connection) -> list[str]:
                 await _apply_together(conn, list(changesets))
             else:
                 for changeset in changesets:
-                    await _apply(conn, changeset)
+                    await _apply_alone(conn, changeset)
     return [changeset.id for changeset in pending]
 
 
@@ -91,20 +103,34 @@ async def _apply_together(conn: Connection, changesets: Sequence[Changeset]) -> 
             return
         except LOCK_TAKEN as error:
             if asyncio.get_running_loop().time() > deadline:
-                raise PlatformUnavailable(
-                    f"a table is in use for too long by others: {error}; try again when their transactions are over"
-                ) from error
+                raise _in_use(error) from error
         await asyncio.sleep(_LOCKS_POLL_S)
+
+
+async def _apply_alone(conn: Connection, changeset: Changeset) -> None:
+    """Outside a transaction. A concurrent build waits for older transactions, and holds up no writer meanwhile."""
+    await conn.execute(_WAIT_LONG, f"{int(_LOCKS_PATIENCE_S * 1000)}ms")
+    try:
+        await _apply(conn, changeset)
+    except LOCK_TAKEN as error:
+        raise _in_use(error) from error
+    except RAISED as error:  # by execute_between_others, which says why, and what to do
+        raise PlatformUnavailable(str(error)) from error
+    finally:
+        if not conn.is_closed():
+            await conn.execute("RESET lock_timeout")
+
+
+def _in_use(error: Exception) -> PlatformUnavailable:
+    return PlatformUnavailable(
+        f"a table is in use for too long by others: {error}; try again when their transactions are over"
+    )
 
 
 @asynccontextmanager
 async def _sole_right(conn: Connection) -> AsyncIterator[None]:
     """Hold the right to change the schema, from other processes of ours and from Liquibase."""
-    # A statement that waits has a snapshot, and CREATE INDEX CONCURRENTLY waits for every snapshot. So this polls.
-    while True:
-        if await conn.fetchval("SELECT pg_try_advisory_lock($1)", _MIGRATION_LOCK):
-            break
-        await asyncio.sleep(_POLL_S)
+    await _wait_for_others(conn)
     try:
         await conn.execute(_CREATE_RECORD)
         await _lock(conn)
@@ -114,6 +140,22 @@ async def _sole_right(conn: Connection) -> AsyncIterator[None]:
             await conn.execute(_UNLOCK)
     finally:
         await conn.execute("SELECT pg_advisory_unlock($1)", _MIGRATION_LOCK)
+
+
+async def _wait_for_others(conn: Connection) -> None:
+    # A statement that waits has a snapshot, and CREATE INDEX CONCURRENTLY waits for every snapshot. So this polls.
+    deadline = asyncio.get_running_loop().time() + _OTHERS_PATIENCE_S
+    holder = None
+    while not await conn.fetchval("SELECT pg_try_advisory_lock($1)", _MIGRATION_LOCK):
+        if holder is None and (holder := await conn.fetchval(_HOLDER, _MIGRATION_LOCK)):
+            log.info("migration.waiting", pid=holder, patienceS=_OTHERS_PATIENCE_S)
+        if asyncio.get_running_loop().time() > deadline:
+            holder = await conn.fetchval(_HOLDER, _MIGRATION_LOCK)
+            raise PlatformUnavailable(
+                f"another process has been migrating this database for too long: the server's process {holder}. Wait "
+                f"until it is done, or, if its client is gone, end it: SELECT pg_terminate_backend({holder})"
+            )
+        await asyncio.sleep(_POLL_S)
 
 
 async def _lock(conn: Connection) -> None:
