@@ -13,6 +13,7 @@ from projectnil.domain.errors import PlatformUnavailable
 from projectnil.domain.limits import MIB, Limits
 from projectnil.sandbox.deadline import LEAST_SHARE
 from projectnil.sandbox.forking import ForkServer, ProcessHandle
+from projectnil.sandbox.priority import LEAST_NICE
 from projectnil.sandbox.protocol import (
     FrameTooLarge,
     GiveWay,
@@ -83,6 +84,7 @@ class SandboxProcess(asyncio.Protocol):
         self._on_lost = on_lost
         self._on_slow = on_slow
         self.is_slow = False
+        self._nice = LEAST_NICE  # as it will take it without a word
         self._transport: asyncio.Transport | None = None
         self._pending: deque[_Pending] = deque()
         self._number = 0
@@ -172,8 +174,10 @@ class SandboxProcess(asyncio.Protocol):
         return future
 
     def give_way(self, nice: int) -> None:
-        """The guest under way, which takes long, is to take this priority."""
-        self._send(encode_frame(GiveWay(nice), 0))
+        """The guest under way, which takes long, is to take this priority. Costs nothing where the process knows it."""
+        if nice != self._nice:
+            self._nice = nice
+            self._send(encode_frame(GiveWay(nice), 0))
 
     def is_under_way(self, reply: "asyncio.Future[Reply]") -> bool:
         """Is it this one that the process works on?"""

@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -289,9 +289,10 @@ class SandboxPool:
 
     def _may_begin_at_once(self, function: str) -> bool:
         """Is it this one's turn, with none before it?"""
-        is_full = len(self._all) >= self._most
-        if not is_full and not self._slots and self._admission.is_quick(function):
-            return True
+        if not self._slots and self._admission.is_quick(function):
+            is_full = len(self._all) >= self._most
+            if not is_full or function not in self._long_held_by():  # without counting what each function holds
+                return True
         may_have_another = self._may_have_another()
         return may_have_another(function) and self._slots.first(may_have_another) is None
 
@@ -317,10 +318,15 @@ class SandboxPool:
 
     def _holding(self) -> tuple[Counter[str], Counter[str]]:
         """How many processes each function holds, and how many of them for longer than a brisk guest does."""
+        held = Counter(process.function for process in self._all if process.assigned)
+        return held, Counter(self._long_held_by())
+
+    def _long_held_by(self) -> Iterator[str]:
+        """The function of each process whose guest has it for longer than a brisk one does."""
         brisk_since = self._loop.time() - BRISK_S
-        held = [process for process in self._all if process.assigned]
-        long_held = (process.function for process in held if process.is_slow or process.begun_at < brisk_since)
-        return Counter(process.function for process in held), Counter(long_held)
+        for process in self._all:
+            if process.assigned and (process.is_slow or process.begun_at < brisk_since):
+                yield process.function
 
     def _free_process(self) -> SandboxProcess | None:
         """An idle process, or the least loaded of those that are brisk; None when there is neither."""
@@ -398,7 +404,8 @@ class SandboxPool:
             self._start_in_background()
 
     def _share_priority(self) -> None:
-        """One more guest takes long. Who has given way further, beside guests that have ended, stays there."""
+        """One more guest takes long. A process that has given way further, beside guests that have ended, cannot take
+        that back."""
         slow = [process for process in self._all if process.is_slow]
         nice = nice_among(len(slow), self._processors)
         for process in slow:
