@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ import uvloop
 
 from projectnil.domain.errors import Overloaded, PlatformUnavailable
 from projectnil.domain.executions import Completed, Failed
-from projectnil.domain.guest_errors import GuestTimedOut, GuestTrapped
+from projectnil.domain.guest_errors import GuestOutOfMemory, GuestTimedOut, GuestTrapped
 from projectnil.domain.limits import MIB, Limits
 from projectnil.processes import LONG_SLICES_NS
 from projectnil.sandbox import admission
@@ -28,7 +29,7 @@ from projectnil.sandbox.code_cache import ModuleFile
 from projectnil.sandbox.forking import ForkServer, ProcessHandle
 from projectnil.sandbox.pool import DEPTH, KILL_GRACE_S, SandboxPool
 from projectnil.sandbox.priority import LEAST_NICE
-from projectnil.sandbox.protocol import Role, Run
+from projectnil.sandbox.protocol import Role, Run, decode_order, take_frames
 from projectnil.sandbox.wasm_format import SectionId, unsigned_leb
 from tests.sandbox.guests import LIMITS, MakePool, case_module, execute, prepare, translated, wat
 from tests.support.platform import time_slice_ns
@@ -360,6 +361,31 @@ async def test_the_more_guests_take_long_the_further_each_gives_way(
         task.cancel()
 
 
+async def test_a_process_is_not_told_a_priority_that_it_knows(
+    make_pool: MakePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
+    orders: list[int] = []
+    send = SandboxProcess._send
+
+    def send_and_note(process: SandboxProcess, frames: bytearray) -> None:
+        orders.extend(decode_order(body).nice for number, body in take_frames(bytearray(frames)) if number == 0)
+        send(process, frames)
+
+    monkeypatch.setattr(SandboxProcess, "_send", send_and_note)
+    pool = await make_pool(seconds(60.0), processes=1, max_processes=5)
+    spinner = await ready_module(pool, SPINNER)
+    spinning: list[asyncio.Task[Any]] = []
+    while len(spinning) < 3:
+        spinning.append(asyncio.create_task(pool.run(spinner, b"{}")))
+        await until("they are known", lambda: sum(process.is_slow for process in pool._all) == len(spinning))
+    assert orders == [10, 10, 12, 12, 12]  # each of two, and then each of three; a single one knows
+    pool._share_priority()
+    assert len(orders) == 5
+    for task in spinning:
+        task.cancel()
+
+
 @pytest.mark.skipif(time_slice_ns(os.getpid()) is None, reason="this kernel tells no slices (Linux 6.12 or later does)")
 async def test_others_may_interrupt_a_guest_that_takes_long_but_not_the_next_one(make_pool: MakePool) -> None:
     pool = await make_pool(ROOMY)
@@ -644,15 +670,23 @@ async def test_a_process_that_stops_after_a_slow_guest_was_not_slow_at_the_next_
 
 
 # One that fails at once, with as much to read about its lines as is looked at.
-LABORIOUS = wat("""
+LINES = b"\x10projectnil.lines" + b"\x01\x04a.ts\x00\x00" + unsigned_leb(261_000) + 261_000 * b"\x01\x00\x00\x00"
+FAILING = """
 (module
   (memory (export "memory") 1)
   (func (export "__new") (param i32 i32) (result i32) (i32.const 64))
   (func (export "__pin") (param i32) (result i32) (local.get 0))
-  (func (export "handle") (param i32) (result i32) (unreachable)))
-""")
-LINES = b"\x10projectnil.lines" + b"\x01\x04a.ts\x00\x00" + unsigned_leb(261_000) + 261_000 * b"\x01\x00\x00\x00"
-LABORIOUS += bytes([SectionId.CUSTOM]) + unsigned_leb(len(LINES)) + LINES
+  (func (export "handle") (param i32) (result i32) FAILURE))
+"""
+
+
+def failing(failure: str) -> bytes:
+    return wat(FAILING.replace("FAILURE", failure)) + bytes([SectionId.CUSTOM]) + unsigned_leb(len(LINES)) + LINES
+
+
+LABORIOUS = failing("(unreachable)")
+# That its memory could not grow is told by its module alone.
+FULL = failing("(if (i32.lt_s (memory.grow (i32.const 65535)) (i32.const 0)) (then unreachable)) (i32.const 64)")
 
 
 async def test_looking_for_the_line_of_a_failure_is_not_on_the_guests_time(make_pool: MakePool) -> None:
@@ -673,6 +707,20 @@ async def test_looking_for_the_line_of_a_failure_holds_up_no_other_guest(make_po
     assert isinstance(await failing, Failed)
 
 
+async def test_a_failure_is_told_in_full_although_its_process_was_kept_from_looking_into_it(
+    make_pool: MakePool,
+) -> None:
+    pool = await make_pool(seconds(30.0))
+    failing = asyncio.create_task(pool.run(await ready_module(pool, FULL), b"{}"))
+    (pid,) = pool.process_ids()
+    await until("it is known to take long", lambda: any(process.is_slow for process in pool._all) or failing.done())
+    with suppress(ProcessLookupError):  # it looks for 0.8 s, and then leaves
+        await stop_for(1.2, pid)
+    outcome = await failing
+    assert isinstance(outcome, Failed)
+    assert isinstance(outcome.error, GuestOutOfMemory)
+
+
 async def test_a_process_that_does_not_answer_is_killed_and_no_guest_is_blamed(make_pool: MakePool) -> None:
     pool = await make_pool()
     module = await ready_module(pool, ECHO)
@@ -689,6 +737,12 @@ async def until_known_as_slow(pool: SandboxPool) -> int:
     (pid,) = pool.process_ids()
     await until("its guest is known to take long", lambda: pool.status().processes == 2)
     return pid
+
+
+async def stop_for(stop_s: float, pid: int) -> None:
+    os.kill(pid, signal.SIGSTOP)
+    await asyncio.sleep(stop_s)
+    os.kill(pid, signal.SIGCONT)
 
 
 async def test_a_guest_whose_process_was_stopped_from_outside_is_not_blamed_for_it(
@@ -709,13 +763,61 @@ async def test_a_guest_whose_process_was_stopped_for_a_while_is_not_blamed_for_i
     monkeypatch.setattr(pool_module, "KILL_GRACE_S", 60.0)
     pool = await make_pool(seconds(1.0))
     running = asyncio.create_task(pool.run(await ready_module(pool, SPINNER), b"{}"))
-    pid = await until_known_as_slow(pool)
-    os.kill(pid, signal.SIGSTOP)
-    await asyncio.sleep(1.2)
-    os.kill(pid, signal.SIGCONT)
+    await stop_for(1.2, await until_known_as_slow(pool))
     with pytest.raises(PlatformUnavailable, match="the function was kept from running"):
         await running
     assert await execute(pool, ECHO) == Completed(b"{}", logs="")
+
+
+HOST_CALLER = wat("""
+(module
+  (import "env" "performance.now" (func $now (result f64)))
+  (memory (export "memory") 1)
+  (func (export "__new") (param i32 i32) (result i32) (i32.const 64))
+  (func (export "__pin") (param i32) (result i32) (local.get 0))
+  (func (export "handle") (param i32) (result i32)
+    (loop $again (drop (call $now)) (br $again))
+    (unreachable)))
+""")
+
+
+@pytest.fixture
+def busy_processor() -> Iterator[int]:
+    """One that other programs want, too."""
+    processor = min(os.sched_getaffinity(0))
+    program = f"import os; os.sched_setaffinity(0, [{processor}])\nwhile True: pass"
+    others = [subprocess.Popen([sys.executable, "-c", program]) for _ in range(2)]
+    yield processor
+    for other in others:
+        other.kill()
+        other.wait()
+
+
+def keep_to(pid: int, processor: int) -> None:
+    for thread in psutil.Process(pid).threads():
+        os.sched_setaffinity(thread.id, [processor])
+
+
+async def test_an_endless_loop_over_a_host_call_is_the_guests_timeout_on_a_busy_processor(
+    make_pool: MakePool, busy_processor: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool_module, "KILL_GRACE_S", 60.0)
+    pool = await make_pool(seconds(2.0))
+    caller = await ready_module(pool, HOST_CALLER)
+    (pid,) = pool.process_ids()
+    keep_to(pid, busy_processor)
+    assert await pool.run(caller, b"{}") == Failed(GuestTimedOut(2.0), logs="")
+
+
+async def test_an_endless_loop_over_a_host_call_is_not_blamed_for_a_stop_of_its_process(
+    make_pool: MakePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool_module, "KILL_GRACE_S", 60.0)
+    pool = await make_pool(seconds(1.0))
+    running = asyncio.create_task(pool.run(await ready_module(pool, HOST_CALLER), b"{}"))
+    await stop_for(1.2, await until_known_as_slow(pool))
+    with pytest.raises(PlatformUnavailable, match="the function was kept from running"):
+        await running
 
 
 async def test_a_cancelled_execution_takes_its_process_with_it(make_pool: MakePool) -> None:

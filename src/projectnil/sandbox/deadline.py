@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from math import inf
 from time import clock_gettime, monotonic, pthread_getcpuclockid, sleep
 from typing import NoReturn, TypeAlias
 
@@ -9,13 +10,15 @@ from typing import NoReturn, TypeAlias
 SLOW_S = 0.005
 # A guest that had a processor for less than this part of its time did not use up its time: the machine did.
 LEAST_SHARE = 0.005
-# Who looks every few milliseconds and finds that so much time has passed, stood still together with the guest.
+# The clock looks every few milliseconds. Where so much time lies between two looks, the process may have been stopped.
 _STILL_S = 1.0
 # A guest that stood still for more than this part of its time did not use it up, either.
 _MOST_STILL = 0.25
 
 # Called when the time is up, with whether the guest had its time; ends the process.
 OnTimeout: TypeAlias = Callable[[bool], NoReturn]
+# For how many seconds the main thread has waited for a processor; None where the kernel does not count that.
+WaitClock: TypeAlias = Callable[[], float] | None
 
 
 class Deadline:
@@ -27,30 +30,34 @@ class Deadline:
     The guest's own code knows nothing of time: checks in its loops (Wasmtime's epochs) make them an eighth slower.
     """
 
-    def __init__(self, on_slow: Callable[[float], None]) -> None:
+    def __init__(self, on_slow: Callable[[float], None], wait_clock: WaitClock = None) -> None:
         """Guests run in the main thread. on_slow: called in the clock's thread, again and again while a guest runs
-        longer than SLOW_S, with how long it has run, in seconds. The execution cannot end meanwhile.
+        longer than SLOW_S, with how long it has run, in seconds. The execution cannot end meanwhile. wait_clock: see
+        hardening.prepare_wait_clock.
         """
         self._on_slow = on_slow
         self._at: float | None = None
         self._timeout_s = 0.0
+        self._most_cpu_s = inf
         self._on_timeout: OnTimeout
         self._begun = 0
         self._seen = 0
-        self._presence = _Presence()
+        self._presence = _Presence(wait_clock)
         self._lock = threading.Lock()
         self._parked = False
         self._unpark = threading.Semaphore(0)
         threading.Thread(target=self._watch, name="deadline", daemon=True).start()
 
-    def begin(self, timeout_s: float, on_timeout: OnTimeout) -> None:
+    def begin(self, timeout_s: float, on_timeout: OnTimeout, most_cpu_s: float = inf) -> None:
         """Start the clock, before any of the guest's code runs.
 
+        most_cpu_s: of the main thread; its time is up then, too.
         on_timeout: called in the clock's thread; the execution cannot end any more once it is.
         """
         with self._lock:
             self._at = monotonic() + timeout_s
             self._timeout_s = timeout_s
+            self._most_cpu_s = most_cpu_s
             self._on_timeout = on_timeout
             self._begun += 1
             if self._parked:
@@ -83,7 +90,7 @@ class Deadline:
                 self._presence.begin()
             self._presence.look(self._at - self._timeout_s)
             remaining_s = self._at - monotonic()
-            if remaining_s <= 0:
+            if remaining_s <= 0 or self._presence.used_s() >= self._most_cpu_s:
                 self._on_timeout(self._presence.had(self._timeout_s))
             if not is_new:
                 self._on_slow(self._timeout_s - remaining_s)
@@ -93,10 +100,12 @@ class Deadline:
 class _Presence:
     """How much of its time the guest under way really had: a process can be stopped, or kept from a processor."""
 
-    def __init__(self) -> None:
+    def __init__(self, wait_clock: WaitClock) -> None:
         self._clock = pthread_getcpuclockid(threading.main_thread().ident or 0)
+        self._wait_clock = wait_clock
         self._looked_at = monotonic()
         self._cpu_s = clock_gettime(self._clock)
+        self._waited_s = self._read_waited_s()
         self._cpu_before_s = self._cpu_s
         self._still_s = 0.0
 
@@ -107,13 +116,22 @@ class _Presence:
 
     def look(self, begun_at: float = 0.0) -> None:
         """To be called every few milliseconds. begun_at: when the guest under way began."""
-        now, cpu_s = monotonic(), clock_gettime(self._clock)
+        now, cpu_s, waited_s = monotonic(), clock_gettime(self._clock), self._read_waited_s()
         gap_s = now - max(self._looked_at, begun_at)
         if gap_s > _STILL_S:
-            self._still_s += gap_s
-        self._looked_at, self._cpu_s = now, cpu_s
+            # A guest that calls the host has the interpreter lock, which keeps the clock from looking. On a busy
+            # machine it waits for a processor with it. It was not stopped.
+            ran_s = cpu_s - self._cpu_s if self._wait_clock else 0.0
+            self._still_s += max(gap_s - ran_s - (waited_s - self._waited_s), 0.0)
+        self._looked_at, self._cpu_s, self._waited_s = now, cpu_s, waited_s
+
+    def _read_waited_s(self) -> float:
+        return self._wait_clock() if self._wait_clock is not None else 0.0
+
+    def used_s(self) -> float:
+        """How long it had a processor, until the last look."""
+        return self._cpu_s - self._cpu_before_s
 
     def had(self, time_s: float) -> bool:
         """Did it have these seconds?"""
-        used_s = self._cpu_s - self._cpu_before_s
-        return used_s >= LEAST_SHARE * time_s and self._still_s <= _MOST_STILL * time_s
+        return self.used_s() >= LEAST_SHARE * time_s and self._still_s <= _MOST_STILL * time_s

@@ -11,7 +11,7 @@ from projectnil.domain.guest_errors import GuestError, GuestExited, GuestOutOfMe
 from projectnil.domain.limits import Limits
 from projectnil.sandbox.abi import pass_input, take_output
 from projectnil.sandbox.capi import Guest, Trapped, TrapReport
-from projectnil.sandbox.deadline import Deadline
+from projectnil.sandbox.deadline import Deadline, WaitClock
 from projectnil.sandbox.engine import CannotLoad, LoadedModule, ModuleShelf
 from projectnil.sandbox.failure import GuestFailure
 from projectnil.sandbox.fingerprint import TABLE_ELEMENTS, TABLES
@@ -20,8 +20,11 @@ from projectnil.sandbox.protocol import Starved
 from projectnil.sandbox.traps import explain_trap, located, offsets_of, stack_text, with_place_of
 from projectnil.sandbox.wasm_lines import user_frames
 
-# A failure is told within a second, whatever its module is like; where that does not do, its line is left out.
-_EXPLAIN_S = 1.0
+# What looking for the line of a failure may take, whatever its module is like; where that does not do, the line is left
+# out. In CPU time, as a guest that took long has made its process give way; and in wall time past the guest's limit,
+# since the api kills a process that is pool.KILL_GRACE_S late.
+_EXPLAIN_CPU_S = 1.0
+_EXPLAIN_GRACE_S = 2.0
 
 # Called in the clock's thread, with the outcome of the guest under way; ends the process.
 OnOverdue: TypeAlias = Callable[[Failed | Starved], NoReturn]
@@ -30,13 +33,21 @@ OnOverdue: TypeAlias = Callable[[Failed | Starved], NoReturn]
 class Executor:
     """Runs guests, one at a time, each in a store and an instance of its own."""
 
-    def __init__(self, engine: Engine, limits: Limits, on_slow: Callable[[float], None], on_overdue: OnOverdue) -> None:
-        """on_slow: see Deadline."""
+    def __init__(
+        self,
+        engine: Engine,
+        limits: Limits,
+        on_slow: Callable[[float], None],
+        on_overdue: OnOverdue,
+        wait_clock: WaitClock = None,
+    ) -> None:
+        """on_slow, wait_clock: see Deadline."""
         self._limits = limits
         self._on_overdue = on_overdue
         self._journal = Journal(limits.log_bytes)
+        self._failure: GuestError  # of the guest that failed last, as far as it is known
         self._shelf = ModuleShelf(engine, lambda: self._journal)
-        self._deadline = Deadline(on_slow)
+        self._deadline = Deadline(on_slow, wait_clock)
 
     def run(self, code_path: str, wasm_path: str, input_json: bytes) -> Completed | Failed:
         """Raises engine.CannotLoad and capi.EngineFault: the platform's failures, not the guest's."""
@@ -79,12 +90,16 @@ class Executor:
         stopped_by = self._journal.stopped_by
         if isinstance(stopped_by, GuestExited):
             return stopped_by
-        in_short = stopped_by or explain_trap(report, b"", self._limits)
-        self._deadline.begin(_EXPLAIN_S, lambda _: self._on_overdue(Failed(in_short, self._journal.text())))
+        self._failure = stopped_by or explain_trap(report, b"", self._limits)
+        remaining_s = self._limits.execution_timeout_s - self._journal.elapsed_ms() / 1000
+        self._deadline.begin(max(remaining_s, 0.0) + _EXPLAIN_GRACE_S, self._explaining_takes_long, _EXPLAIN_CPU_S)
         try:
             return self._explain_by_the_module(report, wasm_path)
         finally:
             self._deadline.end()
+
+    def _explaining_takes_long(self, _had_its_time: bool) -> NoReturn:
+        self._on_overdue(Failed(self._failure, self._journal.text()))
 
     def _explain_by_the_module(self, report: TrapReport, wasm_path: str) -> GuestError:
         """The stack goes into the log. Only here are the module's bytes read: a success needs none."""
@@ -92,7 +107,7 @@ class Executor:
             wasm = Path(wasm_path).read_bytes()
         except OSError as error:
             raise CannotLoad(f"{Path(wasm_path).name}: {error.strerror}") from None
-        failure = self._journal.stopped_by or explain_trap(report, wasm, self._limits)
+        failure = self._failure = self._journal.stopped_by or explain_trap(report, wasm, self._limits)
         frames = with_place_of(failure, user_frames(wasm, offsets_of(report, wasm)))
         self._journal.stack = stack_text(frames, report.is_cut)
         return located(failure, frames)

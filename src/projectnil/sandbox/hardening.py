@@ -56,6 +56,26 @@ def prepare_to_give_way() -> Callable[[int], bool]:
     return give_way
 
 
+def prepare_wait_clock() -> Callable[[], float] | None:
+    """Returns what tells for how many seconds, in all, the main thread was ready to run and waited for a processor.
+
+    None where the kernel does not count that. To be called in the main thread, before `allow_only_reading`.
+    """
+    # Documentation/scheduler/sched-stats.rst: time on a processor and time waiting for one, in ns, and how many slices.
+    try:
+        schedstat = os.open("/proc/self/schedstat", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+
+    def read() -> list[int]:
+        return [int(number) for number in os.pread(schedstat, 128, 0).split()]
+
+    if read()[2] == 0:  # it is there, but nothing counts
+        os.close(schedstat)
+        return None
+    return lambda: read()[1] / 1e9
+
+
 def give_up_privileges(most_data_bytes: int) -> str:
     """No core files, no writing to files, few open files and little memory, no system calls but the needed. For every
     thread.

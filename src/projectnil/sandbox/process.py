@@ -32,6 +32,7 @@ from projectnil.sandbox.hardening import (
     give_up_privileges,
     outlive_signals_but_not_the_parent,
     prepare_to_give_way,
+    prepare_wait_clock,
 )
 from projectnil.sandbox.priority import LEAST_NICE, MOST_NICE
 from projectnil.sandbox.protocol import (
@@ -88,6 +89,7 @@ class _Connection:
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
         self._give_way_to_others = prepare_to_give_way()
+        self.wait_clock = prepare_wait_clock()
         self._received = bytearray()
         self._waiting: deque[tuple[int, bytes]] = deque()
         self._begun: int | None = None  # the number of the request under way
@@ -251,7 +253,13 @@ def _engine_of(role: Role) -> Engine:
 def _answerer(role: Role, engine: Engine, limits: Limits, connection: _Connection) -> Callable[[Request], Reply]:
     match role:
         case Role.EXECUTOR:
-            executor = Executor(engine, limits, connection.give_way, lambda outcome: _give_up(connection, outcome))
+            executor = Executor(
+                engine,
+                limits,
+                connection.give_way,
+                lambda outcome: _give_up(connection, outcome),
+                connection.wait_clock,
+            )
             return lambda request: _execute(executor, connection, request)
         case Role.TRANSLATOR:
             return lambda request: _translate(engine, limits, request)
