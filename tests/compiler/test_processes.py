@@ -154,6 +154,33 @@ async def test_a_module_that_is_too_large_to_write_is_the_sources_fault(
     assert outcome == Rejected("the module is too large")
 
 
+async def test_a_compiler_that_was_kept_from_running_is_not_the_sources_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with started(tmp_path) as toolchain:
+        await toolchain.compile(ECHO)
+        [process] = compilers(tmp_path)
+        process.suspend()
+        monkeypatch.setattr(toolchain, "_timeout_s", 1.0)
+        with pytest.raises(PlatformUnavailable, match="kept from running"):
+            await toolchain.compile(ECHO)
+        monkeypatch.setattr(toolchain, "_timeout_s", 120.0)
+        assert isinstance(await toolchain.compile(ECHO), Compiled)
+
+
+async def test_a_worn_spare_ends_and_has_no_successor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with started(tmp_path, compile_timeout_s=600.0) as toolchain:
+        compiling = await begun(toolchain, tmp_path, slow_source(200))
+        [first] = compilers(tmp_path)
+        monkeypatch.setattr(assemblyscript, "WORN_AFTER_COMPILATIONS", 1)
+        for _ in range(2):
+            assert isinstance(await toolchain.compile(ECHO), Compiled)
+            await eventually(lambda: [process.pid for process in compilers(tmp_path)] == [first.pid])
+        compiling.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await compiling
+
+
 async def test_a_compiler_killed_from_outside_is_not_the_users_fault(tmp_path: Path) -> None:
     async with started(tmp_path) as toolchain:
         compiling = await begun(toolchain, tmp_path, slow_source(40))

@@ -116,6 +116,42 @@ async def test_modules_that_take_long_to_be_checked_keep_no_other_result_waiting
         await asyncio.gather(worker, return_exceptions=True)
 
 
+class Counting(Executor):
+    """How many modules are looked at beside each other."""
+
+    now = most = 0
+
+    async def why_it_cannot_run(self, _wasm: bytes) -> None:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        await asyncio.sleep(0.02)
+        self.now -= 1
+
+    async def prepare(self, _function_id: FunctionId) -> None: ...
+
+
+async def test_large_results_are_applied_one_after_the_other(
+    pool: Pool, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("projectnil.workers.results._MOST_BYTES", 1)
+    ids = []
+    for _ in range(8):
+        new = NewFunction(name="f", description=None, language=Language.ASSEMBLYSCRIPT, source="any")
+        ids.append((await registration.register(pool, new)).id)
+        assert await compilation.compile_next(pool, FakeToolchain(), visibility_s=30, max_reads=3)
+    executor = Counting(*parts(pool, tmp_path))
+    worker = asyncio.create_task(apply_results(pool, database_url, executor, visibility_s=30))
+    try:
+        async with asyncio.timeout(60):
+            for function_id in ids:
+                while (await catalog.get_function(pool, function_id)).status is not FunctionStatus.READY:  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+    finally:
+        worker.cancel()
+        await asyncio.gather(worker, return_exceptions=True)
+    assert executor.most == 1
+
+
 async def test_a_result_that_cannot_be_applied_is_tried_again_but_not_for_ever(
     pool: Pool, database_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,6 +5,7 @@ import itertools
 import json
 import uuid
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,11 +14,11 @@ from projectnil.domain.functions import Compilation, Function, FunctionStatus, N
 from projectnil.domain.languages import Language
 from projectnil.flows import catalog, compilation, registration, results
 from projectnil.flows.lanes import Lanes, Worker
-from projectnil.postgres import queues, turns
-from projectnil.postgres.connections import Pool, connect
+from projectnil.postgres import compile_costs, queues, turns
+from projectnil.postgres.connections import Connection, Pool, connect
 from projectnil.postgres.migrations.changelog import read_changelog
 from projectnil.postgres.migrations.runner import migrate
-from tests.support.fakes import FakeToolchain
+from tests.support.fakes import QUICK, SLOW, FakeToolchain
 from tests.support.postgres import Cluster
 
 SLOW_AFTER_S = 4.0
@@ -285,6 +286,161 @@ async def test_jobs_without_a_turn_get_one(pool: Pool) -> None:
     await registration.register(pool, new("good"))
     await pool.execute("DELETE FROM compilation_turns")
     assert await Compiler(pool).drain() == ["good"]
+
+
+async def recreate_queue(pool: Pool) -> None:
+    """Without the triggers, and counting from 1 again."""
+    await pool.execute("SELECT pgmq.drop_queue('compilation_jobs')")
+    await pool.execute("SELECT pgmq.create('compilation_jobs')")
+
+
+async def test_jobs_of_a_queue_that_was_created_again_get_turns_of_their_own(pool: Pool) -> None:
+    await send_foreign(pool, str(uuid.uuid4()), "of the old queue")
+    await pool.execute("UPDATE compilation_turns SET language = 'cobol', slow = true")
+    await recreate_queue(pool)
+    functions = [await registration.register(pool, new(source)) for source in ("good", "better")]
+    assert await pool.fetchval("SELECT count(*) FROM compilation_turns") == 1
+    assert await Compiler(pool).drain() == ["good", "better"]
+    await apply_all(pool)
+    assert {await status(pool, function) for function in functions} == {FunctionStatus.READY}
+    assert not await pool.fetchval("SELECT bool_or(slow) FROM compilation_turns")
+
+
+async def test_a_compiler_drops_leftover_turns_and_sees_that_triggers_are_missing(pool: Pool) -> None:
+    await send_foreign(pool, str(uuid.uuid4()), "good")
+    async with pool.acquire() as conn:
+        await turns.drop_leftover(conn)
+        assert await conn.fetchval("SELECT count(*) FROM compilation_turns") == 1
+        assert await turns.has_triggers(conn)
+        await recreate_queue(pool)
+        await turns.drop_leftover(conn)
+        assert await conn.fetchval("SELECT count(*) FROM compilation_turns") == 0
+        assert not await turns.has_triggers(conn)
+
+
+async def until_one_waits(pool: Pool) -> None:
+    """On a connection of its own: inside a transaction the server's view of the others stands still."""
+    async with asyncio.timeout(60):
+        while not await pool.fetchval(  # noqa: ASYNC110 # nothing tells us but the server
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        ):
+            await asyncio.sleep(0.02)
+
+
+async def test_two_jobs_of_one_function_do_not_wait_for_each_other(pool: Pool) -> None:
+    function = await registration.register(pool, new("slow"))
+    compiler = Compiler(pool)
+    compiler.lanes.hold()
+    first = await pool.fetchval("SELECT max(msg_id) FROM pgmq.q_compilation_jobs")
+    await send_foreign(pool, function.id, "good")
+    async with pool.acquire() as conn, conn.transaction():
+        # What a compiler does that has the other job.
+        await compile_costs.record(conn, function.id, 1, QUICK, is_slow=False)
+        putting_aside = asyncio.create_task(compiler.step())
+        await until_one_waits(pool)
+        await queues.archive(conn, JOBS_QUEUE, first + 1)
+    assert await putting_aside
+    assert await lane_is_slow(pool, function)
+
+
+async def test_a_transaction_that_ended_in_a_deadlock_is_done_again(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    function = await registration.register(pool, new("good"))
+    record = compile_costs.record
+    tries: list[None] = []
+
+    async def deadlock_once(conn: Connection, *args: Any, **kwargs: Any) -> None:
+        tries.append(None)
+        if len(tries) == 1:
+            await conn.execute("DO $$ BEGIN RAISE 'deadlock' USING ERRCODE = 'deadlock_detected'; END; $$")
+        await record(conn, *args, **kwargs)
+
+    monkeypatch.setattr(compile_costs, "record", deadlock_once)
+    assert await Compiler(pool).drain() == ["good"]
+    await apply_all(pool)
+    assert await status(pool, function) is FunctionStatus.READY
+
+
+async def test_what_a_function_cost_is_not_recorded_while_it_is_being_deleted(pool: Pool) -> None:
+    function = await registration.register(pool, new("good"))
+
+    async def record() -> None:
+        async with pool.acquire() as conn:
+            await compile_costs.record(conn, function.id, 1, QUICK, is_slow=True)
+
+    async with pool.acquire() as conn, conn.transaction():
+        await conn.execute("DELETE FROM functions WHERE id = $1", function.id)
+        recording = asyncio.create_task(record())
+        await until_one_waits(pool)
+    await recording
+    assert await pool.fetchval("SELECT count(*) FROM compile_costs") == 0
+
+
+async def test_a_late_try_of_an_older_revision_counts_into_the_totals_alone(pool: Pool) -> None:
+    function = await registration.register(pool, new("old"))
+    async with pool.acquire() as conn:
+        await compile_costs.record(conn, function.id, 2, QUICK, is_slow=False)
+        await compile_costs.record(conn, function.id, 1, SLOW, is_slow=True)
+        row = await conn.fetchrow("SELECT revision, cpu_ms, is_slow, tries, total_cpu_ms FROM compile_costs")
+        assert row is not None
+        assert tuple(row) == (2, QUICK.cpu_ms, False, 2, QUICK.cpu_ms + SLOW.cpu_ms)
+        await compile_costs.record(conn, function.id, 2, SLOW, is_slow=True)
+        await compile_costs.record(conn, function.id, 2, QUICK, is_slow=None)
+        row = await conn.fetchrow("SELECT revision, cpu_ms, is_slow FROM compile_costs")
+        assert row is not None
+        assert tuple(row) == (2, QUICK.cpu_ms, True), "None: as before"
+
+
+async def test_a_compiler_killed_from_outside_makes_neither_its_source_nor_its_function_slow(pool: Pool) -> None:
+    function = await registration.register(pool, new("lose"))
+    compiler = Compiler(pool)
+    await compiler.step()
+    assert await lane_is_slow(pool, function), "this job alone"
+    assert await pool.fetchval("SELECT count(*) FROM slow_sources") == 0
+    assert not await lane_is_slow(pool, await registration.register(pool, new("lose")))
+    assert not await pool.fetchval("SELECT is_slow FROM compile_costs WHERE function_id = $1", function.id)
+
+
+async def test_a_crash_for_what_other_sources_left_is_not_held_against_this_one(pool: Pool) -> None:
+    function = await registration.register(pool, new("cramped"))
+    compiler = Compiler(pool)
+    for _ in range(3):
+        await compiler.step()
+    assert await pool.fetchval("SELECT count(*) FROM slow_sources") == 0
+    compiler.toolchain.has_room = True
+    await compiler.step()
+    await apply_all(pool)
+    assert await status(pool, function) is FunctionStatus.READY
+    assert compiler.toolchain.compiled == ["cramped"] * 4
+
+
+async def test_a_source_whose_compiler_was_kept_from_running_is_not_known_as_slow(pool: Pool) -> None:
+    compiler = Compiler(pool)
+    compiler.lanes.hold()
+    function = await registration.register(pool, new("starve"))
+    await compiler.step()
+    assert await lane_is_slow(pool, function), "it was stopped, for it held up others"
+    assert await pool.fetchval("SELECT count(*) FROM slow_sources") == 0
+    assert not await lane_is_slow(pool, await registration.register(pool, new("starve")))
+
+
+async def test_when_a_slow_job_was_last_taken_is_found_without_reading_the_others(pool: Pool) -> None:
+    function = await registration.register(pool, new("good"))
+    await pool.execute(
+        "INSERT INTO compilations (job_id, function_id, revision, last_read_at, removed_at)"
+        " SELECT n, $1::uuid, 1, now(), now() FROM generate_series(1000, 11000) AS n",
+        function.id,
+    )
+    await pool.execute("ANALYZE compilations")
+    plan = json.loads(
+        await pool.fetchval(
+            "EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON)"
+            " SELECT max(last_read_at), (SELECT max(removed_at) FROM compilations WHERE slow = true)"
+            " FROM compilations WHERE slow = true"
+        )
+    )[0]["Plan"]
+    assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < 20, plan
 
 
 async def test_a_queue_that_was_purged_leaves_no_turns(pool: Pool) -> None:

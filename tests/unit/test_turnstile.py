@@ -24,7 +24,7 @@ async def order(turnstile: Turnstile, count: int, wasters: set[int]) -> list[int
         tasks.append(asyncio.create_task(come(number)))
         await settle()
     for left in range(count):
-        turnstile.leave(was_waste=inside[left] in wasters)
+        turnstile.leave(wasted_turn=inside[left] in wasters)
         await settle()
     await asyncio.gather(*tasks)
     return inside

@@ -13,8 +13,8 @@ from projectnil.domain.errors import PlatformUnavailable
 
 log = structlog.get_logger(__name__)
 
-# Who waits longer than this for a process gets the spare one: a process that has not practised takes about four seconds
-# for a small function.
+# A compilation that waits longer than this for a process gets the spare one, which takes about four seconds for a small
+# function until it has practised.
 SPARE_AFTER_S = 1.5
 SPARE_IDLE_S = 60.0
 SPARES = 1
@@ -85,7 +85,7 @@ class WarmPool:
             for process in (place.process, place.standby):
                 if process is not None:
                     await process.stop()
-            self._free.put_nowait(place)  # those who wait find the pool stopped
+            self._free.put_nowait(place)  # what waits finds the pool stopped
 
     @asynccontextmanager
     async def borrow(self) -> AsyncIterator[WorkerProcess]:
@@ -137,8 +137,13 @@ class WarmPool:
         if place.process is None or not place.process.alive:
             self._in_background(self._refill(place))
             return
+        is_worn = self._is_worn(place.process)
+        if is_worn and place is self._spare:
+            # It has no successor, which would take more memory: a new one starts when it is needed.
+            self._in_background(self._end_spare())
+            return
         self._make_free(place)
-        if self._is_worn(place.process) and not place.successor_is_coming:
+        if is_worn and not place.successor_is_coming:
             place.successor_is_coming = True
             self._in_background(self._bring_successor(place))
 
@@ -163,11 +168,6 @@ class WarmPool:
         finally:
             place.successor_is_coming = False
 
-    async def _warm_all(self, first: _Place, others: list[_Place]) -> None:
-        await self._warm_then_free(first)
-        for place in others:
-            await self._refill(place)
-
     async def _warm_then_free(self, place: _Place) -> None:
         try:
             if place.process is not None:
@@ -182,14 +182,14 @@ class WarmPool:
 
     async def _end_idle_spare(self, lent: int) -> None:
         await asyncio.sleep(SPARE_IDLE_S)
-        if self._spare.lent != lent or not self._take_out(self._spare):
-            return
+        if self._spare.lent == lent and self._take_out(self._spare):
+            await self._end_spare()
+
+    async def _end_spare(self) -> None:
+        if self._spare.process is not None:
+            await self._spare.process.stop()
+            self._spare.process = None
         self._spare_is_asleep = True
-        processes = (self._spare.process, self._spare.standby)
-        self._spare.process = self._spare.standby = None
-        for process in processes:
-            if process is not None:
-                await process.stop()
 
     def _take_out(self, place: _Place) -> bool:
         """Of those that are free; False when it is not."""

@@ -13,6 +13,7 @@ from projectnil.compiler.confinement import encode
 from projectnil.compiler.metering import CostMeter, resident_bytes
 from projectnil.compiler.toolchain import Onlooker, let_go_on
 from projectnil.confinement.profile import Profile
+from projectnil.domain.compilation import CompileCost
 from projectnil.domain.errors import PlatformUnavailable
 from projectnil.domain.limits import in_units
 from projectnil.processes import die_with_parent
@@ -35,7 +36,11 @@ class ProcessDied(Exception):
 
 
 class ProcessTookTooLong(Exception):
-    """The deadline passed; the process was killed."""
+    """The deadline passed; the process was killed. cost: of what it did until then."""
+
+    def __init__(self, cost: CompileCost | None = None) -> None:
+        self.cost = cost or CompileCost()
+        super().__init__("took too long")
 
 
 class ProcessOutgrewMemory(Exception):
@@ -135,6 +140,8 @@ class WorkerProcess:
                 self._child.stdin.write(request + b"\n")
                 await self._child.stdin.drain()
             answer = await self._read_line(timeout_s, look)
+        except ProcessTookTooLong:
+            raise ProcessTookTooLong(meter.read()) from None
         except BaseException:
             await self.stop()
             raise

@@ -14,6 +14,8 @@ from projectnil.domain.ids import FunctionId, parse_id
 from projectnil.domain.text import storable
 
 REASON_CHARACTERS = 1000
+# A compiler that got less of one core than this was stopped, or other programs had the cores.
+STARVED_CPU_SHARE = 0.1
 JOBS_QUEUE = "compilation_jobs"
 RESULTS_QUEUE = "compilation_results"
 
@@ -73,9 +75,13 @@ class Rejected(msgspec.Struct, frozen=True):
 
 
 class Crashed(msgspec.Struct, frozen=True):
-    """The compiler itself failed. It is the source's fault only if it happens again."""
+    """The compiler itself failed. It is the source's fault only if it happens again.
+
+    lacked_room: other sources had left the process too little memory, so that this says nothing of the source.
+    """
 
     message: str
+    lacked_room: bool = False
 
 
 class Stopped(msgspec.Struct, frozen=True):
@@ -96,6 +102,11 @@ class CompileCost(msgspec.Struct, frozen=True, kw_only=True):
     cpu_s: float = 0.0
     peak_memory_bytes: int = 0
     is_practised: bool = True
+
+    @property
+    def was_starved(self) -> bool:
+        """Whether it got so little CPU time that the time it took is not the source's fault."""
+        return self.cpu_s < self.duration_s * STARVED_CPU_SHARE
 
     @property
     def duration_ms(self) -> float:

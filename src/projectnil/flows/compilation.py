@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import functools
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from typing import ParamSpec, TypeVar
 
 import msgspec
 import structlog
@@ -32,13 +34,30 @@ from projectnil.domain.languages import Language
 from projectnil.flows.lanes import Lanes, Stay, Worker
 from projectnil.postgres import compilations, compile_costs, functions, queues, turns
 from projectnil.postgres.connections import Connection, Pool, transaction
-from projectnil.postgres.errors import CONNECTION_ERRORS
+from projectnil.postgres.errors import CONNECTION_ERRORS, TRY_AGAIN
 from projectnil.postgres.queues import Message
 
 log = structlog.get_logger()
 
 GIVE_UP_AFTER_S = 24 * 3600.0
 LONGEST_PAUSE_S = 600.0
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _again_after_deadlock(step: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
+    """step: one transaction. Other programs lock rows of the queue in orders of their own."""
+
+    @functools.wraps(step)
+    async def twice(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return await step(*args, **kwargs)
+        except TRY_AGAIN as error:
+            log.warning("job.transaction.repeated", error=str(error))
+            return await step(*args, **kwargs)
+
+    return twice
 
 
 class _Taken(msgspec.Struct, frozen=True):
@@ -126,7 +145,7 @@ async def _compile(pool: Pool, taken: _Taken, toolchain: Toolchain, stay: Stay, 
         # It counts as a try, for the source may be what its compiler died of.
         log.warning("job.postponed", functionId=taken.function_id, error=str(error), reads=taken.message.reads)
         stay.note(None)
-        await _record_slow(pool, taken, stay)
+        await _move_to_slow_lane(pool, taken, stay)
     except PlatformUnavailable as error:
         await _postpone(pool, taken, str(error), visibility_s)
     except asyncio.CancelledError:
@@ -142,6 +161,10 @@ async def _settle(pool: Pool, taken: _Taken, outcome: Outcome, stay: Stay) -> No
     match outcome:
         case Stopped():
             await _put_aside(pool, taken, stay, taken.headers)
+        case Crashed(message, lacked_room=True):
+            # It is tried again in another process.
+            log.warning("compiler.crashed", functionId=taken.function_id, message=message)
+            await _put_aside(pool, taken, stay, taken.headers)
         case Crashed(message) if taken.headers.crashes:
             await _answer(pool, taken, Rejected(message), stay)
         case Crashed(message):
@@ -154,11 +177,7 @@ async def _settle(pool: Pool, taken: _Taken, outcome: Outcome, stay: Stay) -> No
 
 async def _put_aside(pool: Pool, taken: _Taken, stay: Stay, headers: MessageHeaders) -> None:
     """The job waits for its turn in the slow lane. It was no try that its source may have ended."""
-    async with transaction(pool) as conn:
-        # The queue first: who deletes a function takes its locks in this order.
-        await queues.give_back(conn, taken.message.id, 0, headers)
-        await turns.remember_slow(conn, taken.message.id)
-        await _record(conn, taken, stay)
+    await _move_to_slow_lane(pool, taken, stay, headers)
     cost = stay.cost
     log.info(
         "job.put_aside",
@@ -170,17 +189,25 @@ async def _put_aside(pool: Pool, taken: _Taken, stay: Stay, headers: MessageHead
     )
 
 
-async def _record_slow(pool: Pool, taken: _Taken, stay: Stay) -> None:
+@_again_after_deadlock
+async def _move_to_slow_lane(pool: Pool, taken: _Taken, stay: Stay, headers: MessageHeaders | None = None) -> None:
+    """headers: given back with these at once. Its source and function are slow only where that was their fault."""
     async with transaction(pool) as conn:
-        await turns.remember_slow(conn, taken.message.id)
-        await _record(conn, taken, stay)
+        # The function first, then the queue, then the turns: every transaction takes its locks in this order.
+        await _record(conn, taken, stay, is_slow=True if stay.source_is_slow else None)
+        if headers is not None:
+            await queues.give_back(conn, taken.message.id, 0, headers)
+        if stay.source_is_slow:
+            await turns.remember_slow(conn, taken.message.id)
+        else:
+            await turns.move_to_slow_lane(conn, taken.message.id)
 
 
-async def _record(conn: Connection, taken: _Taken, stay: Stay) -> None:
-    revision = taken.headers.revision
-    await compile_costs.record(conn, taken.function_id, revision, stay.cost, is_slow=stay.is_slow)
+async def _record(conn: Connection, taken: _Taken, stay: Stay, *, is_slow: bool | None) -> None:
+    await compile_costs.record(conn, taken.function_id, taken.headers.revision, stay.cost, is_slow=is_slow)
 
 
+@_again_after_deadlock
 async def _is_wanted(pool: Pool, taken: _Taken, stay: Stay) -> bool:
     """Whether to compile the job; one that is not is archived. A job of a function we do not know is another api's."""
     function_id, revision = taken.function_id, taken.headers.revision
@@ -242,6 +269,15 @@ async def _refuse(pool: Pool, message: Message, headers: MessageHeaders, error: 
 
 async def _answer(pool: Pool, taken: _Taken, outcome: Compiled | Rejected, stay: Stay | None) -> None:
     """stay: in the lane where it was compiled; None for a job that was not."""
+    is_sent = await _send_answer(pool, taken, outcome, stay)
+    _log_answer(taken, outcome, stay.cost if stay is not None else CompileCost())
+    if is_sent:
+        log.info("result.published", functionId=taken.function_id, revision=taken.headers.revision)
+
+
+@_again_after_deadlock
+async def _send_answer(pool: Pool, taken: _Taken, outcome: Compiled | Rejected, stay: Stay | None) -> bool:
+    """Whether a result was sent, which only a source that still counts gets."""
     function_id, revision = taken.function_id, taken.headers.revision
     async with transaction(pool) as conn:
         awaits = await functions.awaits_result(conn, function_id, revision)
@@ -256,9 +292,7 @@ async def _answer(pool: Pool, taken: _Taken, outcome: Compiled | Rejected, stay:
             await queues.send(conn, RESULTS_QUEUE, result_message(taken.job, outcome), headers)
         else:
             await compilations.settle(conn, [taken.message.id])
-    _log_answer(taken, outcome, stay.cost if stay is not None else CompileCost())
-    if wanted:
-        log.info("result.published", functionId=function_id, revision=revision)
+    return wanted
 
 
 def _log_answer(taken: _Taken, outcome: Compiled | Rejected, cost: CompileCost) -> None:
@@ -287,11 +321,11 @@ def _log_answer(taken: _Taken, outcome: Compiled | Rejected, cost: CompileCost) 
 
 async def _learn(conn: Connection, taken: _Taken, stay: Stay) -> None:
     """What it cost, and which lane its source and its function belong in."""
-    if stay.is_slow:
+    await _record(conn, taken, stay, is_slow=stay.source_is_slow)
+    if stay.source_is_slow:
         await turns.remember_slow(conn, taken.message.id)
     else:
         await turns.forget_slow(conn, taken.message.id)
-    await _record(conn, taken, stay)
 
 
 async def _archive(conn: Connection, taken: _Taken) -> None:

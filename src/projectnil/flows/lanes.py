@@ -6,15 +6,15 @@ See docs/decisions/033.
 import math
 from collections.abc import Callable
 
-from projectnil.domain.compilation import CompileCost, Compiled, Outcome, Rejected
+from projectnil.domain.compilation import CompileCost, Crashed, Outcome, Rejected
 from projectnil.postgres import turns
 from projectnil.postgres.connections import Connection
 from projectnil.postgres.queues import Message
 
 # The first compilation of a process takes several times as long.
-_FIRST_TAKES_TIMES = 2
+_UNPRACTISED_FACTOR = 2
 # Where other programs have the cores it is not the source that is slow, but at some point it holds up the others.
-_MOST_WALL_TIMES = 6
+_WALL_TIME_FACTOR = 6
 
 
 def _nothing() -> None:
@@ -35,7 +35,7 @@ class Lanes:
         self._places = max(processes // 2, 1)
         self._slow_after_s = slow_after_s
         self._on_free = on_free
-        # By lane: take the newest next, rather than who has waited longest.
+        # By lane: take the newest job next, rather than the first in line.
         self._newest_next = {True: False, False: False}
 
     def hold(self) -> bool:
@@ -55,20 +55,20 @@ class Lanes:
 
     def is_slow(self, cost: CompileCost) -> bool:
         """Whether a compilation that has cost this much is slow."""
-        allowed_s = self._slow_after_s * (1 if cost.is_practised else _FIRST_TAKES_TIMES)
-        return min(cost.cpu_s, cost.duration_s) > allowed_s or cost.duration_s > allowed_s * _MOST_WALL_TIMES
+        allowed_s = self._slow_after_s * (1 if cost.is_practised else _UNPRACTISED_FACTOR)
+        return min(cost.cpu_s, cost.duration_s) > allowed_s or cost.duration_s > allowed_s * _WALL_TIME_FACTOR
 
     def takes_newest(self, *, slow: bool) -> bool:
         """Whose turn is next in a lane: the newest job's, or the first in line.
 
-        After a job that wasted its lane's time the newest is next, so that a crowd of those does not hold up who comes
-        after it; then it is the first in line again.
+        After a job that wasted its lane's time the newest is next, so that a crowd of those does not hold up the jobs
+        that come after it; then it is the first in line again.
         """
         return self._newest_next[slow]
 
-    def ended(self, *, slow: bool, newest: bool, was_waste: bool) -> None:
-        """A job of the lane ended. newest: it was taken as the newest. was_waste: it was too slow for the lane."""
-        self._newest_next[slow] = was_waste and not newest
+    def ended(self, *, slow: bool, newest: bool, wasted_turn: bool) -> None:
+        """A job of the lane ended. newest: it was taken as the newest. wasted_turn: it was too slow for the lane."""
+        self._newest_next[slow] = wasted_turn and not newest
 
 
 class Stay:
@@ -79,6 +79,7 @@ class Stay:
         self.in_slow_lane = slow
         self.cost = CompileCost()
         self.is_slow = False
+        self._failed = False
         self._newest = newest
         self._lanes = lanes
         self._holds = slow
@@ -93,12 +94,18 @@ class Stay:
             self._holds = self._lanes.hold()
         return self._holds
 
+    @property
+    def source_is_slow(self) -> bool:
+        """Whether it was the source that took long, or broke its compiler."""
+        return self._failed or (self.is_slow and not self.cost.was_starved)
+
     def note(self, outcome: Outcome | None) -> None:
         """outcome: how it ended, None when its compiler was lost."""
         broke_limit = isinstance(outcome, Rejected) and outcome.broke_limit
-        self.is_slow = self.is_slow or broke_limit or not isinstance(outcome, Compiled | Rejected)
-        was_waste = broke_limit if self.in_slow_lane else self.is_slow
-        self._lanes.ended(slow=self.in_slow_lane, newest=self._newest, was_waste=was_waste)
+        self._failed = broke_limit or (isinstance(outcome, Crashed) and not outcome.lacked_room)
+        self.is_slow = self.is_slow or self._failed
+        wasted_turn = broke_limit if self.in_slow_lane else self.is_slow or outcome is None
+        self._lanes.ended(slow=self.in_slow_lane, newest=self._newest, wasted_turn=wasted_turn)
 
     def end(self) -> None:
         """The job has left the lane."""

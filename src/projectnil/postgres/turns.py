@@ -13,7 +13,9 @@ UPDATE pgmq.q_compilation_jobs AS job
 SET vt = clock_timestamp() + make_interval(secs => $3), read_ct = read_ct + 1
 FROM (
     SELECT waiting.msg_id
-    FROM compilation_turns AS turn JOIN pgmq.q_compilation_jobs AS waiting ON waiting.msg_id = turn.job_id
+    FROM compilation_turns AS turn
+    JOIN pgmq.q_compilation_jobs AS waiting
+      ON waiting.msg_id = turn.job_id AND waiting.enqueued_at = turn.enqueued_at
     WHERE turn.language = $1 AND turn.slow = $2 AND waiting.vt <= clock_timestamp() AND {condition}
     ORDER BY turn.turn_at {direction}, turn.job_id {direction} LIMIT 1 FOR UPDATE OF waiting SKIP LOCKED
 ) AS chosen
@@ -21,11 +23,31 @@ WHERE job.msg_id = chosen.msg_id
 RETURNING job.msg_id, job.read_ct, job.enqueued_at, job.message, job.headers
 """
 _TAKE_FIRST = _TAKE.format(condition="true", direction="ASC")
-_TAKE_NEWEST = _TAKE.format(condition="turn.turn_at <= clock_timestamp()", direction="DESC")
+# Read once, so that the index leads past the turns that lie ahead.
+_TAKE_NEWEST = _TAKE.format(condition="turn.turn_at <= (SELECT clock_timestamp())", direction="DESC")
 _GIVE_MISSING = """
--- Jobs that came while the trigger was not there, from a backup for example. It fires for this, too.
-UPDATE pgmq.q_compilation_jobs AS job SET message = message
-WHERE vt <= clock_timestamp() AND NOT EXISTS (SELECT FROM compilation_turns WHERE job_id = job.msg_id)
+-- Jobs that came while the trigger was not there: from a backup, or since the queue was dropped and created again. The
+-- turns of the old queue's jobs are not theirs.
+SELECT give_turn(msg_id, message, enqueued_at)
+FROM (
+    SELECT msg_id, message, enqueued_at FROM pgmq.q_compilation_jobs AS job
+    WHERE vt <= clock_timestamp() AND NOT EXISTS (
+        SELECT FROM compilation_turns AS turn WHERE turn.job_id = job.msg_id AND turn.enqueued_at = job.enqueued_at
+    )
+    ORDER BY msg_id FOR NO KEY UPDATE SKIP LOCKED
+) AS without
+"""
+_DROP_LEFTOVER = """
+DELETE FROM compilation_turns AS turn
+WHERE NOT EXISTS (
+    SELECT FROM pgmq.q_compilation_jobs AS job
+    WHERE job.msg_id = turn.job_id AND job.enqueued_at = turn.enqueued_at
+)
+"""
+_TRIGGERS = """
+SELECT count(*) FROM pg_trigger
+WHERE tgrelid = 'pgmq.q_compilation_jobs'::regclass
+  AND tgname IN ('give_compilation_turn', 'give_compilation_turns') AND tgenabled IN ('O', 'A')
 """
 _MOVE = "UPDATE compilation_turns SET slow = true WHERE job_id = $1"
 _REMEMBER = """
@@ -37,8 +59,8 @@ DELETE FROM slow_sources USING compilation_turns AS turn
 WHERE turn.job_id = $1 AND turn.source_sha256 = slow_sources.source_sha256
 """
 _MOVE_ALIKE = """
--- What someone else has locked stays where it is: it finds out by itself. The turns of one function are now as far
--- apart as slow jobs take.
+-- What another transaction has locked stays where it is: its compiler finds out by itself. The turns of one function
+-- are now as far apart as slow jobs take.
 UPDATE compilation_turns AS turn
 SET slow = true, turn_at = first_at + 10 * (turn_at - first_at)
 FROM (
@@ -69,6 +91,16 @@ async def take(conn: Connection, language: str, *, slow: bool, newest: bool, vis
 async def give_missing(conn: Connection) -> bool:
     """Give turns to visible jobs that have none; whether there were any."""
     return (await conn.execute(_GIVE_MISSING)).split()[-1] != "0"
+
+
+async def drop_leftover(conn: Connection) -> None:
+    """Remove the turns of jobs that are gone, which a queue that was dropped leaves behind."""
+    await conn.execute(_DROP_LEFTOVER)
+
+
+async def has_triggers(conn: Connection) -> bool:
+    """Whether the queue has the triggers that give the turns."""
+    return bool(await conn.fetchval(_TRIGGERS) == 2)
 
 
 async def move_to_slow_lane(conn: Connection, job_id: int) -> None:

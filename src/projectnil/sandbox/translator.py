@@ -82,7 +82,7 @@ class Translator:
                 self._remember(sha256)
                 if line is self._quick_line and self._slow_line.try_enter():
                     self._quick, self._slow = self._slow, self._quick
-                    line.leave(was_waste=True)
+                    line.leave(wasted_turn=True)
                     line = self._slow_line
                 elif line is self._quick_line and line.is_waited_for:
                     return _Aside.SLOW
@@ -121,7 +121,7 @@ class Translator:
             if line is self._slow_line and not line.is_waited_for:
                 await self._slow.close()  # it may hold much memory
         finally:
-            line.leave(was_waste=not isinstance(reply, Translated))
+            line.leave(wasted_turn=not isinstance(reply, Translated))
 
     def _remember(self, sha256: ModuleSha256) -> None:
         self._known_slow[sha256] = None

@@ -5,9 +5,9 @@ from collections import deque
 
 
 class Turnstile:
-    """Who came first goes first. After one who wasted everyone's time the newest is next, and then the first again.
+    """First come, first served. After a turn that was wasted, the newest is next, and then the first in line again.
 
-    So a crowd of those who do does not hold up those who come after it.
+    So a crowd that wastes its turns does not hold up what comes after it.
     """
 
     def __init__(self) -> None:
@@ -27,7 +27,7 @@ class Turnstile:
         return True
 
     async def enter(self) -> None:
-        """Wait for one's turn."""
+        """Wait for a turn."""
         if self.try_enter():
             return
         future = asyncio.get_running_loop().create_future()
@@ -41,9 +41,9 @@ class Turnstile:
                 self.leave()  # it was let in at the same moment
             raise
 
-    def leave(self, *, was_waste: bool = False) -> None:
-        """Let the next one in."""
-        newest = was_waste and not self._came_as_newest
+    def leave(self, *, wasted_turn: bool = False) -> None:
+        """Let the next one in. wasted_turn: it took its time and achieved nothing."""
+        newest = wasted_turn and not self._came_as_newest
         while self._waiting:
             future = self._waiting.pop() if newest else self._waiting.popleft()
             if not future.done():

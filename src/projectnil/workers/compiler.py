@@ -14,7 +14,7 @@ from projectnil.domain.ids import NodeId, new_node_id
 from projectnil.domain.languages import Language
 from projectnil.flows import compilation
 from projectnil.flows.lanes import Lanes, Worker
-from projectnil.postgres import nodes, queues
+from projectnil.postgres import nodes, queues, turns
 from projectnil.postgres.connections import Connection, Pool
 from projectnil.postgres.errors import CONNECTION_ERRORS
 from projectnil.postgres.listening import Wakeup, listening
@@ -65,8 +65,11 @@ class CompilerService:
     async def _verify_queues(self) -> None:
         async with self._pool.acquire() as conn:
             missing = await queues.missing(conn, [JOBS_QUEUE, RESULTS_QUEUE])
-        if missing:
-            raise PlatformUnavailable(f"the queue {missing[0]} does not exist: run 'pnil migrate' first")
+            if missing:
+                raise PlatformUnavailable(f"the queue {missing[0]} does not exist: run 'pnil migrate' first")
+            await turns.drop_leftover(conn)
+            if not await turns.has_triggers(conn):
+                log.warning("queue.without_triggers", queue=JOBS_QUEUE)
 
     async def _start_toolchains(self) -> None:
         await asyncio.gather(*(toolchain.start() for toolchain in self._toolchains.values()))

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
+from typing import NamedTuple
 
 import structlog
 
@@ -9,6 +10,7 @@ from projectnil.domain.compilation import RESULTS_QUEUE
 from projectnil.domain.errors import PlatformError
 from projectnil.domain.functions import FunctionStatus
 from projectnil.domain.ids import FunctionId
+from projectnil.domain.limits import MIB
 from projectnil.flows import results
 from projectnil.flows.execution import Executor
 from projectnil.postgres.connections import Pool
@@ -21,19 +23,28 @@ log = structlog.get_logger()
 _POLL_S = 2.0
 # Results are applied beside each other, so that a module which takes long to translate keeps few others waiting.
 _AT_ONCE = 16
-# Then it keeps none waiting, and no more than these may be under way: each has a module in memory.
+# Then it keeps none waiting, and no more than these may be under way: each has a module in memory. What they hold
+# together is bounded as well, but for the last one.
 _SLOW_AFTER_S = 1.0
 _MOST_AT_ONCE = 64
+_MOST_BYTES = 64 * MIB
 # How often a result is read whose application fails with an unexpected error.
 _MOST_READS = 5
 # Modules that are made ready for their first execution beside that. Past this number, the execution does it.
 _MOST_PREPARING = 64
 
 
+class _UnderWay(NamedTuple):
+    """A result that is being applied. since: by the loop's clock, in seconds. size_bytes: of its message."""
+
+    since: float
+    size_bytes: int
+
+
 async def apply_results(pool: Pool, database_url: str, executor: Executor, *, visibility_s: int) -> None:
     """Until the connection that listens is lost; raises PlatformUnavailable then."""
     wakeup = Wakeup()
-    applying: dict[asyncio.Task[None], float] = {}
+    applying: dict[asyncio.Task[None], _UnderWay] = {}
     preparing: set[asyncio.Task[None]] = set()
     async with listening(database_url, [RESULTS_QUEUE], wakeup) as listener:
         while not listener.is_closed():
@@ -45,14 +56,18 @@ async def apply_results(pool: Pool, database_url: str, executor: Executor, *, vi
                 await wakeup.wait(_POLL_S)
                 continue
             task = asyncio.create_task(_apply(pool, executor, message, preparing))
-            applying[task] = task.get_loop().time()
+            applying[task] = _UnderWay(task.get_loop().time(), len(message.body))
             task.add_done_callback(applying.pop)
 
 
-def _is_full(applying: "dict[asyncio.Task[None], float]") -> bool:
-    """applying: what is under way, and since when."""
+def _is_full(applying: "dict[asyncio.Task[None], _UnderWay]") -> bool:
     oldest = asyncio.get_running_loop().time() - _SLOW_AFTER_S
-    return len(applying) >= _MOST_AT_ONCE or sum(since > oldest for since in applying.values()) >= _AT_ONCE
+    under_way = applying.values()
+    return (
+        len(under_way) >= _MOST_AT_ONCE
+        or sum(each.size_bytes for each in under_way) >= _MOST_BYTES
+        or sum(each.since > oldest for each in under_way) >= _AT_ONCE
+    )
 
 
 async def _apply(pool: Pool, executor: Executor, message: Message, preparing: "set[asyncio.Task[None]]") -> None:

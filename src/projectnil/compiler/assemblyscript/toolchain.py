@@ -25,7 +25,7 @@ from projectnil.compiler.toolchain import Onlooker, let_go_on
 from projectnil.compiler.workspace import NotLeft, TooLarge, Workspace
 from projectnil.config import Settings
 from projectnil.confinement.profile import Profile
-from projectnil.domain.compilation import Compiled, Crashed, Outcome, Rejected, Stopped
+from projectnil.domain.compilation import CompileCost, Compiled, Crashed, Outcome, Rejected, Stopped
 from projectnil.domain.errors import CompilerLost, PlatformUnavailable
 from projectnil.domain.languages import Language
 from projectnil.domain.limits import MIB, MODULE_BYTES, in_units
@@ -118,8 +118,8 @@ class AssemblyScript:
         had_room = self._has_room(process)
         try:
             answer = await self._ask(folder, process, onlooker)
-        except ProcessTookTooLong:
-            return Rejected(f"compilation took longer than its limit of {self._timeout_s:g} s", broke_limit=True)
+        except ProcessTookTooLong as end:
+            return self._took_too_long(end.cost)
         except ProcessOutgrewMemory:
             return self._out_of_memory(had_room)
         except ProcessStopped:
@@ -174,9 +174,15 @@ class AssemblyScript:
         log.error("compiler.died", returncode=death.returncode, stderr=death.stderr)
         return Crashed(f"the compiler ended unexpectedly on this source (status {death.returncode})")
 
+    def _took_too_long(self, cost: CompileCost) -> Rejected:
+        if cost.was_starved:
+            got = f"{cost.cpu_s:.1f} s of CPU time in {self._timeout_s:g} s"
+            raise PlatformUnavailable(f"the compiler was kept from running: it got {got}")
+        return Rejected(f"compilation took longer than its limit of {self._timeout_s:g} s", broke_limit=True)
+
     def _out_of_memory(self, had_room: bool) -> Crashed | Rejected:
         message = f"compilation needed more memory than its limit of {in_units(self._memory_bytes)}"
-        return Rejected(message, broke_limit=True) if had_room else Crashed(message)
+        return Rejected(message, broke_limit=True) if had_room else Crashed(message, lacked_room=True)
 
     async def _launch(self) -> WorkerProcess:
         return await WorkerProcess.start(self._command(), self._environment(), self._workspace.path, self._profile())
