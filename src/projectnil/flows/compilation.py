@@ -42,15 +42,15 @@ log = structlog.get_logger()
 GIVE_UP_AFTER_S = 24 * 3600.0
 LONGEST_PAUSE_S = 600.0
 
-P = ParamSpec("P")
-R = TypeVar("R")
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 
-def _again_after_deadlock(step: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
+def _again_after_deadlock(step: Callable[_P, Awaitable[_R]]) -> Callable[_P, Awaitable[_R]]:
     """step: one transaction. Other programs lock rows of the queue in orders of their own."""
 
     @functools.wraps(step)
-    async def twice(*args: P.args, **kwargs: P.kwargs) -> R:
+    async def twice(*args: _P.args, **kwargs: _P.kwargs) -> _R:
         try:
             return await step(*args, **kwargs)
         except TRY_AGAIN as error:
