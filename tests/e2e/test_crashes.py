@@ -2,6 +2,7 @@
 
 import contextlib
 import random
+import re
 import signal
 import sys
 import threading
@@ -24,6 +25,7 @@ from tests.support.platform import Platform, running_platform, start_platform
 from tests.support.waiting import eventually
 
 UNREAPING = Path(unreaping.__file__)
+LOST = r"interrupted: the sandbox process \d+ was lost before the function finished"
 
 
 @pytest.fixture
@@ -129,7 +131,9 @@ def test_everything_killed_in_random_order_under_load_starts_again_at_once_and_h
             still_running = "SELECT count(*) FROM executions WHERE status NOT IN ('COMPLETED', 'FAILED')"
             eventually("nothing RUNNING", lambda: conn.execute(still_running).fetchone() == (0,))
             failed = conn.execute("SELECT DISTINCT error_message FROM executions WHERE status = 'FAILED'").fetchall()
-            assert failed == [(INTERRUPTED,)]
+            assert failed
+            # An api that outlives its sandbox processes for a moment may still say that they were lost.
+            assert [message for (message,) in failed if not re.fullmatch(f"{INTERRUPTED}|{LOST}", message)] == []
         for function_id in unfinished:
             assert wait_compiled(http, function_id)["status"] == "READY"
         assert execute(http, echo, {"n": 1})["output"] == {"n": 1}
