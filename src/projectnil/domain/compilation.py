@@ -115,7 +115,7 @@ class CompileCost(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def cpu_ms(self) -> int:
-        """The kernel counts it in steps of 10 ms."""
+        """To the nearest."""
         return round(self.cpu_s * 1000)
 
 

@@ -8,9 +8,9 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 
 from projectnil.domain.errors import PlatformUnavailable
+from projectnil.processes import cpu_s
 from projectnil.sandbox.fork_server import ORDER, PID
 
 _FORK_TIMEOUT_S = 20.0
@@ -32,10 +32,7 @@ class ProcessHandle:
 
     def cpu_s(self) -> float:
         """How long it has had a processor, all its threads together; 0 when it has ended."""
-        # The clock of a process (clock_getcpuclockid(3)): the complement of its id, and CPUCLOCK_SCHED.
-        with contextlib.suppress(OSError):
-            return time.clock_gettime(~self.pid << 3 | 2)
-        return 0.0
+        return cpu_s(self.pid) or 0.0
 
     def is_gone(self) -> bool:
         """Has it ended? What it held is released then."""
