@@ -178,15 +178,7 @@ async def _settle(pool: Pool, taken: _Taken, outcome: Outcome, stay: Stay) -> No
 async def _put_aside(pool: Pool, taken: _Taken, stay: Stay, headers: MessageHeaders) -> None:
     """The job waits for its turn in the slow lane. It was no try that its source may have ended."""
     await _move_to_slow_lane(pool, taken, stay, headers)
-    cost = stay.cost
-    log.info(
-        "job.put_aside",
-        functionId=taken.function_id,
-        revision=taken.headers.revision,
-        durationMs=cost.duration_ms,
-        cpuMs=cost.cpu_ms,
-        peakMemoryBytes=cost.peak_memory_bytes,
-    )
+    _log_end("job.put_aside", taken, stay.cost)
 
 
 @_again_after_deadlock
@@ -296,27 +288,22 @@ async def _send_answer(pool: Pool, taken: _Taken, outcome: Compiled | Rejected, 
 
 
 def _log_answer(taken: _Taken, outcome: Compiled | Rejected, cost: CompileCost) -> None:
-    function_id, revision = taken.function_id, taken.headers.revision
     if isinstance(outcome, Compiled):
-        log.info(
-            "job.compiled",
-            functionId=function_id,
-            revision=revision,
-            wasmBytes=len(outcome.wasm),
-            durationMs=cost.duration_ms,
-            cpuMs=cost.cpu_ms,
-            peakMemoryBytes=cost.peak_memory_bytes,
-        )
+        _log_end("job.compiled", taken, cost, wasmBytes=len(outcome.wasm))
     else:
-        log.info(
-            "job.failed",
-            functionId=function_id,
-            revision=revision,
-            error=outcome.message[:500],
-            durationMs=cost.duration_ms,
-            cpuMs=cost.cpu_ms,
-            peakMemoryBytes=cost.peak_memory_bytes,
-        )
+        _log_end("job.failed", taken, cost, error=outcome.message[:500])
+
+
+def _log_end(event: str, taken: _Taken, cost: CompileCost, **more: object) -> None:
+    log.info(
+        event,
+        functionId=taken.function_id,
+        revision=taken.headers.revision,
+        **more,
+        durationMs=cost.duration_ms,
+        cpuMs=cost.cpu_ms,
+        peakMemoryBytes=cost.peak_memory_bytes,
+    )
 
 
 async def _learn(conn: Connection, taken: _Taken, stay: Stay) -> None:
