@@ -28,6 +28,8 @@ _KEPT_S = 0.2
 _SESSION = {"application_name": "projectnil", "timezone": "UTC"}
 # The server ends a statement of a pool even if its client has gone away.
 _POOL_SESSION = {**_SESSION, "statement_timeout": f"{STATEMENT_TIMEOUT_S}s"}
+# For a transaction that can wait: while it waits for a lock, whatever comes after it waits too.
+WAIT_LITTLE = "SET LOCAL lock_timeout = '500ms'"
 # For statements whose plan is the same for all arguments. Left to itself, Postgres plans a statement again each time
 # when it takes an array for longer than it is.
 PLANNED_ONCE: Mapping[str, str] = {"plan_cache_mode": "force_generic_plan"}

@@ -2,10 +2,8 @@
 
 from datetime import datetime, timedelta
 
-from projectnil.postgres.connections import Connection
+from projectnil.postgres.connections import WAIT_LITTLE, Connection
 
-# For what can wait: while it waits for a lock on `executions`, whatever comes after it waits too.
-_WAIT_LITTLE = "SET LOCAL lock_timeout = '500ms'"
 _ADOPTED = "SELECT to_regclass('executions_adopted') IS NOT NULL"
 _ENSURE = "SELECT {}($1, $2)"
 _ENSURE_AHEAD = "SELECT {}(now(), now() + $1::interval)"
@@ -21,7 +19,7 @@ async def ensure(conn: Connection, earliest: datetime, latest: datetime) -> int:
 
 async def ensure_ahead(conn: Connection, ahead: timedelta) -> int:
     """As `ensure`, from now on, by the database's clock. Raises LOCK_TAKEN when others use the table for too long."""
-    await conn.execute(_WAIT_LITTLE)
+    await conn.execute(WAIT_LITTLE)
     made: int = await conn.fetchval(_ENSURE_AHEAD.format(await _function_that_ensures(conn)), ahead)
     return made
 
@@ -33,7 +31,7 @@ async def _function_that_ensures(conn: Connection) -> str:
 
 async def drop_older_than(conn: Connection, age: timedelta) -> list[str]:
     """Drop the partitions that hold nothing younger than `age`; returns their names. Raises LOCK_TAKEN as well."""
-    await conn.execute(_WAIT_LITTLE)
+    await conn.execute(WAIT_LITTLE)
     dropped = [row[0] for row in await conn.fetch(_DROP, age)]
     if await conn.fetchval(_ADOPTED):
         dropped += [row[0] for row in await conn.fetch(_DROP_ADOPTED, age)]

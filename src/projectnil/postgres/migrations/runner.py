@@ -14,7 +14,7 @@ from itertools import groupby
 import structlog
 
 from projectnil.domain.errors import PlatformUnavailable
-from projectnil.postgres.connections import Connection
+from projectnil.postgres.connections import WAIT_LITTLE, Connection
 from projectnil.postgres.errors import LOCK_TAKEN, RAISED
 from projectnil.postgres.migrations.changelog import Changeset, read_changelog
 
@@ -28,7 +28,6 @@ _POLL_S = 0.05
 _OTHERS_PATIENCE_S = 600.0
 _LOCKS_PATIENCE_S = 120.0
 _LOCKS_POLL_S = 0.5
-_WAIT_LITTLE = "SET LOCAL lock_timeout = '500ms'"
 _WAIT_LONG = "SELECT set_config('lock_timeout', $1, false)"
 
 _CREATE_RECORD = """
@@ -97,7 +96,7 @@ async def _apply_together(conn: Connection, changesets: Sequence[Changeset]) -> 
     while True:
         try:
             async with conn.transaction():
-                await conn.execute(_WAIT_LITTLE)
+                await conn.execute(WAIT_LITTLE)
                 for changeset in changesets:
                     await _apply(conn, changeset)
             return
