@@ -125,7 +125,7 @@ def test_a_crowd_of_one_function_waits_for_itself_and_who_cannot_begin_leaves_no
         assert {answer.json()["type"] for answer in refused} == {"/docs#overloaded"}
         assert all(int(answer.headers["Retry-After"]) >= 1 for answer in refused)
         assert not any("executionId" in answer.json() for answer in refused)
-        # Those that began have their records; nobody else has.
+        # Those that began have their records, and no other has one.
         begun = [answer for answer in answers if answer not in refused]
         assert 3 <= len(begun) < 60
         told = {answer.json().get("id") or answer.json()["executionId"] for answer in begun}

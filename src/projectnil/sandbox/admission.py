@@ -52,9 +52,8 @@ class Admission:
         self._overloaded = overloaded
         self._inside: Counter[str] = Counter()  # by function, those admitted whose execution has not ended
         self._door: Line[Ticket] = Line(self.inside)  # callers waiting to be let in
-        self._expected: OrderedDict[Ticket, None] = (
-            OrderedDict()
-        )  # of those who have not come to run yet, the oldest first
+        # Of those who have not come to run yet, the oldest first.
+        self._expected: OrderedDict[Ticket, None] = OrderedDict()
         self._quick: OrderedDict[str, None] = OrderedDict()
         self._last_quick_finish = -QUICK_S
 
