@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from projectnil.sandbox.pool import SandboxPool
 from projectnil.workers.results import apply_results
 from tests.sandbox.guests import LIMITS
 from tests.support.fakes import FakeToolchain
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -58,27 +60,41 @@ def parts(pool: Pool, cache: Path) -> tuple[Pool, SandboxPool, Ledger]:
     return pool, sandbox, Ledger(pool, pool, new_node_id(), lease_s=60)
 
 
-async def test_modules_that_take_long_to_get_ready_keep_no_result_waiting(
-    pool: Pool, database_url: str, executor: SlowToPrepare
-) -> None:
-    ids = []
-    for nth in range(_FUNCTIONS):
-        new = NewFunction(name=f"f{nth}", description=None, language=Language.ASSEMBLYSCRIPT, source="any")
-        ids.append((await registration.register(pool, new)).id)
-        assert await compilation.compile_next(pool, FakeToolchain(), visibility_s=30, max_reads=3)
+async def compiled(pool: Pool, source: str = "any") -> FunctionId:
+    """A function whose result waits to be applied."""
+    new = NewFunction(name="f", description=None, language=Language.ASSEMBLYSCRIPT, source=source)
+    function = await registration.register(pool, new)
+    assert await compilation.compile_next(pool, FakeToolchain(), visibility_s=30, max_reads=3)
+    return function.id
+
+
+@asynccontextmanager
+async def applying(pool: Pool, database_url: str, executor: Executor) -> AsyncIterator[None]:
+    """While the block runs, for a minute at most, results are applied."""
     worker = asyncio.create_task(apply_results(pool, database_url, executor, visibility_s=30))
     try:
         async with asyncio.timeout(60):
-            for function_id in ids:
-                while (await catalog.get_function(pool, function_id)).status is not FunctionStatus.READY:  # noqa: ASYNC110
-                    await asyncio.sleep(0.02)
-            assert not executor.prepared
-            executor.released.set()
-            while not executor.prepared:  # noqa: ASYNC110 # nothing tells us but the executor
-                await asyncio.sleep(0.02)
+            yield
     finally:
         worker.cancel()
         await asyncio.gather(worker, return_exceptions=True)
+
+
+async def until_status(pool: Pool, function_id: FunctionId, status: FunctionStatus) -> None:
+    while (await catalog.get_function(pool, function_id)).status is not status:  # noqa: ASYNC110 # nothing tells us
+        await asyncio.sleep(0.02)
+
+
+async def test_modules_that_take_long_to_get_ready_keep_no_result_waiting(
+    pool: Pool, database_url: str, executor: SlowToPrepare
+) -> None:
+    ids = [await compiled(pool) for _ in range(_FUNCTIONS)]
+    async with applying(pool, database_url, executor):
+        for function_id in ids:
+            await until_status(pool, function_id, FunctionStatus.READY)
+        assert not executor.prepared
+        executor.released.set()
+        await until("one is prepared", lambda: bool(executor.prepared))
 
 
 class SlowToCheck(Executor):
@@ -97,23 +113,13 @@ class SlowToCheck(Executor):
 async def test_modules_that_take_long_to_be_checked_keep_no_other_result_waiting(
     pool: Pool, database_url: str, tmp_path: Path
 ) -> None:
-    ids = []
-    for source in [*("takes long" for _ in range(_FUNCTIONS)), "quick"]:
-        new = NewFunction(name="f", description=None, language=Language.ASSEMBLYSCRIPT, source=source)
-        ids.append((await registration.register(pool, new)).id)
-        assert await compilation.compile_next(pool, FakeToolchain(), visibility_s=30, max_reads=3)
+    ids = [await compiled(pool, source) for source in [*("takes long" for _ in range(_FUNCTIONS)), "quick"]]
     executor = SlowToCheck(*parts(pool, tmp_path))
     executor.released = asyncio.Event()
-    worker = asyncio.create_task(apply_results(pool, database_url, executor, visibility_s=30))
-    try:
-        async with asyncio.timeout(60):
-            while (await catalog.get_function(pool, ids[-1])).status is not FunctionStatus.READY:  # noqa: ASYNC110
-                await asyncio.sleep(0.02)
+    async with applying(pool, database_url, executor):
+        await until_status(pool, ids[-1], FunctionStatus.READY)
         assert (await catalog.get_function(pool, ids[0])).status is FunctionStatus.COMPILING
-    finally:
-        executor.released.set()
-        worker.cancel()
-        await asyncio.gather(worker, return_exceptions=True)
+    executor.released.set()
 
 
 class Counting(Executor):
@@ -134,21 +140,11 @@ async def test_large_results_are_applied_one_after_the_other(
     pool: Pool, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("projectnil.workers.results._MOST_BYTES", 1)
-    ids = []
-    for _ in range(8):
-        new = NewFunction(name="f", description=None, language=Language.ASSEMBLYSCRIPT, source="any")
-        ids.append((await registration.register(pool, new)).id)
-        assert await compilation.compile_next(pool, FakeToolchain(), visibility_s=30, max_reads=3)
+    ids = [await compiled(pool) for _ in range(8)]
     executor = Counting(*parts(pool, tmp_path))
-    worker = asyncio.create_task(apply_results(pool, database_url, executor, visibility_s=30))
-    try:
-        async with asyncio.timeout(60):
-            for function_id in ids:
-                while (await catalog.get_function(pool, function_id)).status is not FunctionStatus.READY:  # noqa: ASYNC110
-                    await asyncio.sleep(0.02)
-    finally:
-        worker.cancel()
-        await asyncio.gather(worker, return_exceptions=True)
+    async with applying(pool, database_url, executor):
+        for function_id in ids:
+            await until_status(pool, function_id, FunctionStatus.READY)
     assert executor.most == 1
 
 
@@ -157,23 +153,15 @@ async def test_a_result_that_cannot_be_applied_is_tried_again_but_not_for_ever(
 ) -> None:
     ids = []
     for reads in (4, 0):
-        new = NewFunction(name="f", description=None, language=Language.ASSEMBLYSCRIPT, source="any")
-        ids.append((await registration.register(pool, new)).id)
-        assert await compilation.compile_next(pool, FakeToolchain(), visibility_s=30, max_reads=3)
+        ids.append(await compiled(pool))
         await pool.execute("UPDATE pgmq.q_compilation_results SET read_ct = $1 WHERE read_ct = 0", reads)
     broken = Broken(*parts(pool, tmp_path))
-    worker = asyncio.create_task(apply_results(pool, database_url, broken, visibility_s=30))
     logged = ""
-    try:
-        async with asyncio.timeout(60):
-            while (await catalog.get_function(pool, ids[0])).status is not FunctionStatus.FAILED:  # noqa: ASYNC110
-                await asyncio.sleep(0.02)
-            while logged.count("RuntimeError: no such thing") < 2:
-                await asyncio.sleep(0.02)
-                logged += capsys.readouterr().out
-    finally:
-        worker.cancel()
-        await asyncio.gather(worker, return_exceptions=True)
+    async with applying(pool, database_url, broken):
+        await until_status(pool, ids[0], FunctionStatus.FAILED)
+        while logged.count("RuntimeError: no such thing") < 2:
+            await asyncio.sleep(0.02)
+            logged += capsys.readouterr().out
     failed, retried = [await catalog.get_function(pool, function_id) for function_id in ids]
     assert failed.compile_error == "the result could not be applied: RuntimeError: no such thing"
     assert retried.status is FunctionStatus.COMPILING
