@@ -110,6 +110,13 @@ async def until_processes(pool: SandboxPool, count: int, timeout_s: float = 60.0
             await asyncio.sleep(0.01)
 
 
+@pytest.fixture
+def patient_callers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They wait a minute to be admitted: a busy machine may need long for another process."""
+    for place in (admission, pool_module):
+        monkeypatch.setattr(place, "ADMISSION_WAIT_S", 60.0)
+
+
 async def until_busy(pool: SandboxPool, count: int) -> None:
     await until(f"{count} processes are busy", lambda: pool.status().busy == count)
 
@@ -207,11 +214,8 @@ async def test_who_was_admitted_and_never_comes_to_run_gives_the_place_back(make
         pool.withdraw(await asyncio.wait_for(waiting, 30))
 
 
-async def test_who_waits_at_the_maximum_is_admitted_when_a_guest_ends_in_time(
-    make_pool: MakePool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for place in (admission, pool_module):  # a busy machine may need long for another process
-        monkeypatch.setattr(place, "ADMISSION_WAIT_S", 60.0)
+@pytest.mark.usefixtures("patient_callers")
+async def test_who_waits_at_the_maximum_is_admitted_when_a_guest_ends_in_time(make_pool: MakePool) -> None:
     pool = await make_pool(seconds(0.8), processes=1, max_processes=1)
     await ready_module(pool, SPINNER)
     spinner = asyncio.create_task(execute(pool, SPINNER))
@@ -220,11 +224,10 @@ async def test_who_waits_at_the_maximum_is_admitted_when_a_guest_ends_in_time(
     assert isinstance(await spinner, Failed)
 
 
+@pytest.mark.usefixtures("patient_callers")
 async def test_a_function_that_was_quick_until_now_leaves_a_process_to_others(
     make_pool: MakePool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for place in (admission, pool_module):
-        monkeypatch.setattr(place, "ADMISSION_WAIT_S", 60.0)
     # On a busy machine the word of it comes late.
     monkeypatch.setattr(admission.Admission, "takes_long", lambda _admission, _function: None)
     pool = await make_pool(seconds(120.0), processes=2, max_processes=4)
@@ -242,11 +245,10 @@ async def test_a_function_that_was_quick_until_now_leaves_a_process_to_others(
         task.cancel()
 
 
+@pytest.mark.usefixtures("patient_callers")
 async def test_processes_that_come_free_together_do_not_all_go_to_one_function(
     make_pool: MakePool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for place in (admission, pool_module):
-        monkeypatch.setattr(place, "ADMISSION_WAIT_S", 60.0)
     pool = await make_pool(seconds(120.0), processes=4, max_processes=4)
     spinner = await ready_module(pool, SPINNER)
     others = [asyncio.create_task(pool.run(spinner, b"{}", f"other {nth}")) for nth in range(4)]
@@ -267,11 +269,10 @@ async def test_processes_that_come_free_together_do_not_all_go_to_one_function(
         task.cancel()
 
 
+@pytest.mark.usefixtures("patient_callers")
 async def test_what_it_costs_to_look_for_room_grows_with_the_functions_that_wait_and_not_with_their_square(
-    make_pool: MakePool, monkeypatch: pytest.MonkeyPatch
+    make_pool: MakePool,
 ) -> None:
-    for place in (admission, pool_module):
-        monkeypatch.setattr(place, "ADMISSION_WAIT_S", 60.0)
     pool = await make_pool(seconds(30.0), processes=2, max_processes=2)
     spinner, echo = await ready_module(pool, SPINNER), await ready_module(pool, ECHO)
     tasks: list[asyncio.Task[Any]] = [asyncio.create_task(pool.run(spinner, b"{}", nth)) for nth in "ab"]
