@@ -51,7 +51,7 @@ def run_load(requests: Sequence[Request], connections: int, scale: Scale) -> Loa
         duration_s=scale.load_s,
     )
     command = [sys.executable, "-m", "bench.load"]
-    done = subprocess.run(command, input=msgspec.json.encode(plan), capture_output=True, check=True)
+    done = subprocess.run(command, input=msgspec.json.encode(plan), stdout=subprocess.PIPE, check=True)
     load = msgspec.json.decode(done.stdout, type=Load)
     if load.refused:
         raise RuntimeError(f"{load.refused} answers were not as expected; the first:\n{load.first_refusal}")

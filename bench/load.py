@@ -15,6 +15,7 @@ import uvloop
 
 from bench.measurement import quantile
 
+_PATIENCE_S = 60.0
 _CONTENT_LENGTH = b"content-length: "
 
 
@@ -119,15 +120,17 @@ async def _run(plan: Plan) -> Load:
     tally.restart()
     began = perf_counter()
     await asyncio.sleep(plan.duration_s)
+    while not tally.latencies_s and not tally.refused and perf_counter() - began < _PATIENCE_S:
+        await asyncio.sleep(0.01)  # a short measurement on a busy machine may end before the first answer
     duration_s = perf_counter() - began
     latencies_ms, refused = [latency_s * 1e3 for latency_s in tally.latencies_s], tally.refused
     tally.is_over = True
-    await asyncio.wait([connection.closed for connection in connections], timeout=30)
+    await asyncio.wait([connection.closed for connection in connections], timeout=_PATIENCE_S)
     return Load(
         answers=tally.answers,
         per_second=len(latencies_ms) / duration_s,
-        p50_ms=quantile(latencies_ms, 0.5),
-        p99_ms=quantile(latencies_ms, 0.99),
+        p50_ms=quantile(latencies_ms or [0.0], 0.5),
+        p99_ms=quantile(latencies_ms or [0.0], 0.99),
         refused=refused,
         first_refusal=tally.first_refusal,
     )

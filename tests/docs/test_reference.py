@@ -139,17 +139,38 @@ def _emitted() -> dict[str, tuple[set[str], set[str]]]:
     """Every event of the source: its levels, its fields."""
     events: dict[str, tuple[set[str], set[str]]] = defaultdict(lambda: (set(), set()))
     for path in SOURCE.rglob("*.py"):
-        for call in ast.walk(ast.parse(path.read_text())):
-            if isinstance(call, ast.Call) and _is_log(call.func):
-                for event in _events_of(call.args[0]):
-                    levels, fields = events[event]
-                    levels.add(call.func.attr)  # type: ignore[attr-defined] # _is_log has looked
-                    fields |= {word.arg or "" for word in call.keywords}
+        tree = ast.parse(path.read_text())
+        for call in _calls(tree):
+            if not _is_log(call.func) or ast.unparse(call.args[0]) == "event":
+                continue
+            for event in _events_of(call.args[0]):
+                _note(events[event], call)
+        for helper in _log_helpers(tree):
+            (inner,) = (call for call in _calls(helper) if _is_log(call.func))
+            for call in _calls(tree):
+                if isinstance(call.func, ast.Name) and call.func.id == helper.name:
+                    _note(events[_events_of(call.args[0])[0]], inner, call)
     # structlog renders the traceback of exc_info under this name.
     return {
         event: (levels, {"exception" if field == "exc_info" else field for field in fields})
         for event, (levels, fields) in events.items()
     }
+
+
+def _calls(tree: ast.AST) -> list[ast.Call]:
+    return [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+
+
+def _log_helpers(tree: ast.AST) -> list[ast.FunctionDef]:
+    """Functions that log an event which their callers name."""
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    return [function for function in functions if function.args.args[:1] and function.args.args[0].arg == "event"]
+
+
+def _note(found: tuple[set[str], set[str]], log: ast.Call, *calls: ast.Call) -> None:
+    levels, fields = found
+    levels.add(log.func.attr)  # type: ignore[attr-defined] # _is_log has looked
+    fields |= {word.arg for call in (log, *calls) for word in call.keywords if word.arg}
 
 
 def _is_log(function: ast.expr) -> bool:
