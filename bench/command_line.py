@@ -11,10 +11,9 @@ from tests.support.functions import ECHO, ready
 from tests.support.platform import PNIL, environment, running_platform
 
 _NOTE = (
-    "Processor time of the process, the least of 20 runs, against an interpreter that does nothing (`python -c pass`). "
+    "Processor time of the process, the least of 20 calls, against an interpreter that does nothing (`python -c pass`). "
     "The platform that answers is a process of its own."
 )
-_RUNS = 20
 _COMMANDS = (("--version",), ("--help",), ("invoke", "--help"), ("list",), ("show", "echo"), ("invoke", "echo"))
 
 
@@ -25,14 +24,16 @@ def measure(scale: Scale, folder: Path) -> Section:
         ready(http, ECHO, "echo")
         for _ in range(scale.runs):
             for row, words in zip(rows, _COMMANDS, strict=True):
-                row.add(
-                    _least_ms([PNIL, *words], platform.url), _least_ms([sys.executable, "-c", "pass"], platform.url)
+                ours, theirs = (
+                    _least_ms(command, platform.url, scale.commands)
+                    for command in ([PNIL, *words], [sys.executable, "-c", "pass"])
                 )
+                row.add(ours, theirs)
     return Section(name="command-line", title="(g) The command line", note=_NOTE, rows=rows)
 
 
-def _least_ms(command: list[str | Path], url: str) -> float:
-    return min(_processor_ms(command, url) for _ in range(_RUNS))
+def _least_ms(command: list[str | Path], url: str, calls: int) -> float:
+    return min(_processor_ms(command, url) for _ in range(calls))
 
 
 def _processor_ms(command: list[str | Path], url: str) -> float:

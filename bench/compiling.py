@@ -60,7 +60,7 @@ def _until_ready_s(http: httpx.Client, source: str) -> float:
 def _fresh_asc_s(source: str) -> float:
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
-        compile_fresh(source, Path(folder))
+        compile_fresh(source, Path(folder), node_options=())
         return time.perf_counter() - began
 
 

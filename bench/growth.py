@@ -15,7 +15,7 @@ from bench.scale import Scale
 from projectnil.api.paging import encode_cursor
 from projectnil.domain.ids import first_id_at
 from tests.support.functions import ECHO, FAIL, execute, ready
-from tests.support.platform import Platform
+from tests.support.platform import Platform, copied
 
 _NOTE = (
     "Two platforms stand side by side: one stays as small as the baseline, the other grows; they are measured in turn, "
@@ -55,21 +55,22 @@ ANALYZE functions;
 
 def measure(scale: Scale, folder: Path) -> Section:
     """First executions accumulate, then functions."""
+    stock = _stock(folder / "stock", scale)
     rows = [
-        *_grow(scale, folder, "executions", scale.stored_executions, _STORE, _history),
-        *_grow(scale, folder, "functions", scale.functions, _REGISTER, _in_turn),
+        *_grow(scale, stock, "executions", scale.stored_executions, _STORE, _history),
+        *_grow(scale, stock, "functions", scale.functions, _REGISTER, _in_turn),
     ]
     return Section(name="growth", title="(e) Growth", note=_NOTE, rows=rows)
 
 
 def _grow(
-    scale: Scale, folder: Path, what: str, sizes: Sequence[int], add: str, requests: "Callable[[_Subject], Requests]"
+    scale: Scale, stock: "_Stock", what: str, sizes: Sequence[int], add: str, requests: "Callable[[_Subject], Requests]"
 ) -> Iterator[Row]:
     """sizes: the first is the baseline's. add: SQL that adds so many."""
     first, *others = sizes
     with (
-        _running(folder / f"few-{what}", scale) as small,
-        _running(folder / f"many-{what}", scale) as large,
+        _running(stock, f"few-{what}", scale) as small,
+        _running(stock, f"many-{what}", scale) as large,
     ):
         small.run_sql(add, first)
         reached = 0
@@ -95,12 +96,22 @@ class _Subject(msgspec.Struct, frozen=True):
         run_sql(self.platform.data_dir / "postgres", sql)
 
 
+class _Stock(msgspec.Struct, frozen=True):
+    """The data folder of a platform that has its functions and was stopped. ids: as in _Subject."""
+
+    data_dir: Path
+    ids: list[str]
+
+
+def _stock(data_dir: Path, scale: Scale) -> _Stock:
+    with measured_platform(data_dir, scale) as platform, platform.client() as http:
+        return _Stock(data_dir, [ready(http, source) for source in (ECHO, FAIL, ECHO)])
+
+
 @contextmanager
-def _running(data_dir: Path, scale: Scale) -> Iterator[_Subject]:
-    with measured_platform(data_dir, scale) as platform:
-        with platform.client() as http:
-            ids = [ready(http, source) for source in (ECHO, FAIL, ECHO)]
-        yield _Subject(platform, *ids)
+def _running(stock: _Stock, name: str, scale: Scale) -> Iterator[_Subject]:
+    with measured_platform(copied(stock.data_dir, stock.data_dir.with_name(name)), scale) as platform:
+        yield _Subject(platform, *stock.ids)
 
 
 Requests = dict[str, list[Request]]

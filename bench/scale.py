@@ -19,6 +19,7 @@ class Scale(msgspec.Struct, frozen=True, kw_only=True):
     registrations: int
     stored_executions: tuple[int, ...]
     functions: tuple[int, ...]
+    commands: int
 
 
 FULL = Scale(
@@ -31,16 +32,18 @@ FULL = Scale(
     registrations=50,
     stored_executions=(1_000, 1_000_000, 5_000_000),
     functions=(10, 1_000, 10_000),
+    commands=20,
 )
 SMOKE = Scale(
     is_smoke=True,
     runs=1,
     connections=(1, 8),
-    load_s=0.5,
-    guest_limit_s=2.0,
-    warm_up_s=0.2,
+    load_s=0.1,
+    guest_limit_s=1.0,
+    warm_up_s=0.02,
     calls=50,
     registrations=2,
     stored_executions=(100, 1_000),
     functions=(2, 20),
+    commands=1,
 )

@@ -28,11 +28,17 @@ def _with_starts(wasm: bytes) -> Iterator[tuple[int, tuple[int, Reader, int]]]:
         start = found[2]
 
 
-def compile_fresh(source: str, folder: Path, transform: tuple[str, ...] = TRANSFORM) -> bytes:
+# The same module in half of the CPU time: V8 optimizes nothing of Binaryen, which a single source does not pay back.
+QUICKLY = ("--liftoff-only",)
+
+
+def compile_fresh(
+    source: str, folder: Path, transform: tuple[str, ...] = TRANSFORM, node_options: tuple[str, ...] = QUICKLY
+) -> bytes:
     """The module that a new process makes of a source. folder: an empty one, for nothing else."""
     (folder / "function.ts").write_text(source)
     (folder / "node_modules").symlink_to(LIBRARIES)
     asc = folder / "node_modules" / "assemblyscript" / "bin" / "asc.js"
-    command = [str(NODE), str(asc), "function.ts", "-o", "function.wasm", *FLAGS, *transform]
+    command = [str(NODE), *node_options, str(asc), "function.ts", "-o", "function.wasm", *FLAGS, *transform]
     subprocess.run(command, cwd=folder, env={}, check=True, capture_output=True)
     return (folder / "function.wasm").read_bytes()

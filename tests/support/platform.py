@@ -109,6 +109,12 @@ def running_platform(data_dir: Path, *arguments: str, **settings: str) -> Iterat
             platform.process.stdout.close()
 
 
+def copied(data_dir: Path, to: Path) -> Path:
+    """A data folder of a platform that was stopped, with all its owners, at another place; returns that."""
+    subprocess.run(["cp", "-a", data_dir, to], check=True)
+    return to
+
+
 def environment(**settings: str) -> dict[str, str]:
     """This process's environment without its own PROJECTNIL_ variables, and with the given ones."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PROJECTNIL_")}
