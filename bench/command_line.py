@@ -3,6 +3,7 @@
 import resource
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench.measurement import Row, Section
@@ -11,7 +12,7 @@ from tests.support.functions import ECHO, ready
 from tests.support.platform import PNIL, environment, running_platform
 
 _NOTE = (
-    "Processor time of the process, the least of 20 calls, against an interpreter that does nothing (`python -c pass`). "
+    "Processor time of the process, the least of 20 runs, against an interpreter that does nothing (`python -c pass`). "
     "The platform that answers is a process of its own."
 )
 _COMMANDS = (("--version",), ("--help",), ("invoke", "--help"), ("list",), ("show", "echo"), ("invoke", "echo"))
@@ -24,19 +25,16 @@ def measure(scale: Scale, folder: Path) -> Section:
         ready(http, ECHO, "echo")
         for _ in range(scale.runs):
             for row, words in zip(rows, _COMMANDS, strict=True):
-                ours, theirs = (
-                    _least_ms(command, platform.url, scale.commands)
-                    for command in ([PNIL, *words], [sys.executable, "-c", "pass"])
-                )
-                row.add(ours, theirs)
+                ours = _least_ms([PNIL, *words], platform.url, scale.commands)
+                row.add(ours, _least_ms([sys.executable, "-c", "pass"], platform.url, scale.commands))
     return Section(name="command-line", title="(g) The command line", note=_NOTE, rows=rows)
 
 
-def _least_ms(command: list[str | Path], url: str, calls: int) -> float:
+def _least_ms(command: Sequence[str | Path], url: str, calls: int) -> float:
     return min(_processor_ms(command, url) for _ in range(calls))
 
 
-def _processor_ms(command: list[str | Path], url: str) -> float:
+def _processor_ms(command: Sequence[str | Path], url: str) -> float:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(command, env=environment(url=url), stdout=subprocess.DEVNULL, timeout=60, check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

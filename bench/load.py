@@ -50,14 +50,17 @@ class _Tally:
         self.latencies_s = array("d")
         self.refused = 0
         self.first_refusal: str | None = None
+        self.has_answers = asyncio.Event()
         self.is_over = False
 
     def restart(self) -> None:
         self.latencies_s = array("d")
         self.refused = 0
+        self.has_answers.clear()
 
     def add(self, answer: bytes, latency_s: float) -> None:
         self.answers += 1
+        self.has_answers.set()
         if answer.startswith(b"HTTP/1.1 200 ") and self.expected in answer:
             self.latencies_s.append(latency_s)
             return
@@ -120,8 +123,8 @@ async def _run(plan: Plan) -> Load:
     tally.restart()
     began = perf_counter()
     await asyncio.sleep(plan.duration_s)
-    while not tally.latencies_s and not tally.refused and perf_counter() - began < _PATIENCE_S:
-        await asyncio.sleep(0.01)  # a short measurement on a busy machine may end before the first answer
+    # A short measurement on a busy machine may end before the first answer.
+    await asyncio.wait_for(tally.has_answers.wait(), _PATIENCE_S)
     duration_s = perf_counter() - began
     latencies_ms, refused = [latency_s * 1e3 for latency_s in tally.latencies_s], tally.refused
     tally.is_over = True

@@ -1,5 +1,7 @@
 """What every folder of tests can ask for."""
 
+import os
+import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -13,6 +15,7 @@ from projectnil.postgres.connections import Pool, opened_pool
 from tests.support.folders import parent_of_data
 from tests.support.platform import Platform, running_platform
 from tests.support.postgres import Cluster, running_cluster
+from tests.support.stock import Stocked, stock
 
 HTTP_MEMORY_BYTES = 32 * 1024 * 1024
 ALLOWED_ORIGIN = "https://app.example"
@@ -20,6 +23,23 @@ ALLOWED_ORIGIN = "https://app.example"
 # A machine that is busy must not fail a test.
 settings.register_profile("at any speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("at any speed")
+
+
+# The folder that all processes of a test run share; the first of them makes and removes it.
+_SHARED = "TESTS_SHARED_FOLDER"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Makes the shared folder."""
+    if not hasattr(config, "workerinput"):
+        os.environ[_SHARED] = tempfile.mkdtemp(prefix="projectnil-tests-", dir=parent_of_data())
+        Path(os.environ[_SHARED]).chmod(0o711)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Removes the shared folder."""
+    if not hasattr(config, "workerinput"):
+        shutil.rmtree(os.environ[_SHARED], ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
@@ -35,6 +55,12 @@ def data_dir(data_root: Path) -> Iterator[Path]:
     """A data folder of the test's own; not there yet."""
     with tempfile.TemporaryDirectory(dir=data_root, ignore_cleanup_errors=True) as parent:
         yield Path(parent) / "data"
+
+
+@pytest.fixture
+def stocked(data_dir: Path) -> Stocked:
+    """A data folder of the test's own, of a platform that was stopped, with an echo and a function that spins."""
+    return stock(Path(os.environ[_SHARED])).copy(to=data_dir)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

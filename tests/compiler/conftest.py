@@ -1,4 +1,4 @@
-"""One warm toolchain for the whole folder: starting one takes longer than most of the tests."""
+"""One toolchain for the whole folder: starting one takes longer than most of the tests."""
 
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -28,7 +28,7 @@ def tmp_path(data_root: Path) -> Path:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def toolchain(data_root: Path) -> AsyncIterator[AssemblyScript]:
-    warm = AssemblyScript(Settings(data_dir=Path(tempfile.mkdtemp(dir=data_root))))
+    warm = AssemblyScript(Settings(data_dir=Path(tempfile.mkdtemp(dir=data_root)), compiler_warm_ups=0))
     await warm.start()
     yield warm
     await warm.stop()

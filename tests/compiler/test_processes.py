@@ -41,7 +41,7 @@ def slow_source(functions: int) -> str:
 @contextlib.asynccontextmanager
 async def started(folder: Path, **settings: object) -> AsyncIterator[AssemblyScript]:
     """These tests start many processes and need none of them fast."""
-    fields = {"data_dir": folder, "compiler_warm_ups": 1, **settings}
+    fields = {"data_dir": folder, "compiler_warm_ups": 0, **settings}
     toolchain = AssemblyScript(Settings(**fields))  # type: ignore[arg-type] # each is a field
     await toolchain.start()
     try:

@@ -1,14 +1,13 @@
 """A source that takes its compiler all the time there is holds up no other, however often it is sent."""
 
-from pathlib import Path
-
 import httpx
 
 from tests.support.functions import ECHO, ready, register, wait_compiled
 from tests.support.platform import running_platform
+from tests.support.stock import Stocked
 from tests.support.waiting import eventually
 
-BOMBS = 4
+BOMBS = 3
 
 
 def bomb(number: int) -> str:
@@ -24,10 +23,10 @@ def status(http: httpx.Client, function_id: str) -> str:
     return found
 
 
-def test_new_functions_that_are_bombs_do_not_hold_up_an_ordinary_one(data_dir: Path) -> None:
+def test_new_functions_that_are_bombs_do_not_hold_up_an_ordinary_one(stocked: Stocked) -> None:
+    data_dir = stocked.data_dir
     # By far enough time for the bombs to be there when the others are ready.
     with running_platform(data_dir, compile_timeout_s="300", compile_slow_s="2") as platform, platform.client() as http:
-        ready(http, ECHO)
         bombs = [register(http, bomb(number)) for number in range(BOMBS)]
         eventually("a bomb is compiled", lambda: "COMPILING" in {status(http, each) for each in bombs})
         ordinary = ready(http, f"{ECHO}// ordinary")
@@ -41,7 +40,7 @@ def test_new_functions_that_are_bombs_do_not_hold_up_an_ordinary_one(data_dir: P
         assert costs["tries"] == 1
         assert costs["totalDurationMs"] == costs["durationMs"]
 
-        again = register(http, bomb(0))
+        again = register(http, bomb(1))  # which has been put aside
         ready(http, f"{ECHO}// another")
         assert status(http, again) == "PENDING", "its source is known as slow, and others of its kind are before it"
 

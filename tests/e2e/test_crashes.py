@@ -20,8 +20,9 @@ import pytest
 from projectnil.domain.errors import INTERRUPTED
 from projectnil.postgres.embedded import EmbeddedPostgres
 from tests.support import unreaping
-from tests.support.functions import ECHO, SPIN, execute, ready, register, wait_compiled
+from tests.support.functions import ECHO, execute, register, wait_compiled
 from tests.support.platform import Platform, running_platform, start_platform
+from tests.support.stock import Stocked
 from tests.support.waiting import eventually
 
 UNREAPING = Path(unreaping.__file__)
@@ -29,9 +30,9 @@ LOST = r"interrupted: the sandbox process \d+ was lost before the function finis
 
 
 @pytest.fixture
-def crashing(data_dir: Path) -> Iterator[Platform]:
+def crashing(stocked: Stocked) -> Iterator[Platform]:
     """A platform of the test's own, which notices deaths quickly."""
-    with running_platform(data_dir, lease_s="2", job_visibility_s="3") as running:
+    with running_platform(stocked.data_dir, lease_s="2", job_visibility_s="3") as running:
         yield running
 
 
@@ -84,9 +85,11 @@ def test_an_api_killed_between_reading_and_applying_a_result_loses_nothing(crash
         assert execute(http, function_id, {"a": 1})["output"] == {"a": 1}
 
 
-def test_a_sandbox_killed_in_mid_guest_is_the_platforms_fault_and_is_replaced(crashing: Platform) -> None:
+def test_a_sandbox_killed_in_mid_guest_is_the_platforms_fault_and_is_replaced(
+    crashing: Platform, stocked: Stocked
+) -> None:
+    spin, echo = stocked.spin, stocked.echo
     with crashing.client() as http, database(crashing) as conn, ThreadPoolExecutor() as threads:
-        spin, echo = ready(http, SPIN, "spin"), ready(http, ECHO, "echo")
         answer = threads.submit(lambda: http.post(f"/functions/{spin}/execute", json={}))
         eventually("a busy sandbox", lambda: http.get("/health").json()["sandbox"]["counts"]["busy"] == 1)
         assert kill(crashing, "projectnil.sandbox.fork_server") >= 1
@@ -107,20 +110,21 @@ def test_a_sandbox_killed_in_mid_guest_is_the_platforms_fault_and_is_replaced(cr
         assert execute(http, echo, {"a": 1})["output"] == {"a": 1}
 
 
-def test_everything_killed_in_random_order_under_load_starts_again_at_once_and_has_lost_nothing(data_dir: Path) -> None:
+def test_everything_killed_in_random_order_under_load_starts_again_at_once_and_has_lost_nothing(
+    stocked: Stocked,
+) -> None:
     # Its parent waits for no process, so what was killed stays a zombie for as long as the test runs.
     under = [sys.executable, UNREAPING]
     quickly = {"lease_s": "2", "job_visibility_s": "3"}
-    first = start_platform(data_dir, under=under, **quickly)
+    first = start_platform(stocked.data_dir, under=under, **quickly)
     acknowledged: dict[str, int] = {}
     with first.client() as http:
-        echo, spin = ready(http, ECHO, "echo"), ready(http, SPIN, "spin")
-        threads = start_load(first.url, echo, spin, acknowledged)
+        threads = start_load(first.url, stocked.echo, stocked.spin, acknowledged)
         eventually("some load", lambda: len(acknowledged) > 500)
         unfinished = [register(http, ECHO, f"late-{n}") for n in range(3)]
     kill_in_random_order(first, but=first.process.pid)
     port = str(urlsplit(first.url).port)
-    with running_platform(data_dir, "--port", port, **quickly) as second, second.client() as http:
+    with running_platform(stocked.data_dir, "--port", port, **quickly) as second, second.client() as http:
         for thread in threads:
             thread.join()
         with database(second) as conn:
@@ -136,7 +140,7 @@ def test_everything_killed_in_random_order_under_load_starts_again_at_once_and_h
             assert [message for (message,) in failed if not re.fullmatch(f"{INTERRUPTED}|{LOST}", message)] == []
         for function_id in unfinished:
             assert wait_compiled(http, function_id)["status"] == "READY"
-        assert execute(http, echo, {"n": 1})["output"] == {"n": 1}
+        assert execute(http, stocked.echo, {"n": 1})["output"] == {"n": 1}
     first.forget()
 
 
@@ -163,9 +167,9 @@ def postmasters(platform: Platform) -> list[psutil.Process]:
     return platform.children("bin/postgres -D")
 
 
-def test_a_killed_database_is_started_again_and_everything_goes_on(crashing: Platform) -> None:
+def test_a_killed_database_is_started_again_and_everything_goes_on(crashing: Platform, stocked: Stocked) -> None:
     with crashing.client() as http:
-        echo = ready(http, ECHO)
+        echo = stocked.echo
         before = execute(http, echo, {"n": 1})["id"]
         compilers = [process.pid for process in crashing.children("projectnil.bootstrap.child compiler")]
         (postmaster,) = postmasters(crashing)

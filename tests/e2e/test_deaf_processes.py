@@ -2,13 +2,13 @@
 
 import resource
 import signal
-from pathlib import Path
 
 import httpx
 import psutil
 
-from tests.support.functions import ECHO, execute, ready, register, wait_compiled
+from tests.support.functions import ECHO, execute, register, wait_compiled
 from tests.support.platform import Platform, running_platform
+from tests.support.stock import Stocked
 from tests.support.waiting import eventually
 
 API, COMPILER = "projectnil.bootstrap.child api", "projectnil.bootstrap.child compiler"
@@ -18,9 +18,9 @@ def ids(platform: Platform, part: str) -> set[int]:
     return {process.pid for process in platform.children(part)}
 
 
-def test_processes_that_are_stopped_or_have_no_descriptor_left_are_replaced(data_dir: Path) -> None:
-    with running_platform(data_dir, "--workers", "2") as platform, platform.client() as http:
-        echo = ready(http, ECHO)
+def test_processes_that_are_stopped_or_have_no_descriptor_left_are_replaced(stocked: Stocked) -> None:
+    with running_platform(stocked.data_dir, "--workers", "2") as platform, platform.client() as http:
+        echo = stocked.echo
         (stopped, limited), (compiler,) = sorted(ids(platform, API)), ids(platform, COMPILER)
         psutil.Process(stopped).send_signal(signal.SIGSTOP)
         psutil.Process(compiler).send_signal(signal.SIGSTOP)

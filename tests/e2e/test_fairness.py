@@ -4,7 +4,6 @@ import json
 import os
 import threading
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,9 +13,10 @@ import pytest
 from projectnil.postgres.embedded import EmbeddedPostgres
 from projectnil.processes import SHORT_SLICES_NS
 from tests.sandbox.guests import wat
-from tests.support.functions import ECHO, SPIN, execute, ready
+from tests.support.functions import execute, ready
 from tests.support.platform import Platform, running_platform, time_slice_ns
 from tests.support.raw_http import connected, read_answer
+from tests.support.stock import Stocked
 
 
 def spinners(platform: Platform, function_id: str, count: int) -> tuple[list[threading.Thread], list[httpx.Response]]:
@@ -38,9 +38,9 @@ def wait_busy(http: httpx.Client, count: int) -> None:
     raise AssertionError(f"never {count} busy")
 
 
-def test_with_eight_guests_spinning_to_their_deadline_another_function_still_answers(data_dir: Path) -> None:
-    with running_platform(data_dir, execution_timeout_s="6") as platform, platform.client() as http:
-        spin, echo = ready(http, SPIN, "spin"), ready(http, ECHO, "echo")
+def test_with_eight_guests_spinning_to_their_deadline_another_function_still_answers(stocked: Stocked) -> None:
+    spin, echo = stocked.spin, stocked.echo
+    with running_platform(stocked.data_dir, execution_timeout_s="6") as platform, platform.client() as http:
         threads, answers = spinners(platform, spin, 8)
         wait_busy(http, 8)
         for n in range(20):
@@ -52,10 +52,12 @@ def test_with_eight_guests_spinning_to_their_deadline_another_function_still_ans
         assert messages == ["timeout: the function ran longer than its limit of 6 s"] * 8
 
 
-def test_past_the_maximum_an_execution_is_refused_with_a_time_to_come_back_and_leaves_no_record(data_dir: Path) -> None:
+def test_past_the_maximum_an_execution_is_refused_with_a_time_to_come_back_and_leaves_no_record(
+    stocked: Stocked,
+) -> None:
     limits = {"execution_timeout_s": "6", "sandbox_processes": "1", "sandbox_max_processes": "2"}
-    with running_platform(data_dir, **limits) as platform, platform.client() as http:
-        spin, echo = ready(http, SPIN, "spin"), ready(http, ECHO, "echo")
+    spin, echo = stocked.spin, stocked.echo
+    with running_platform(stocked.data_dir, **limits) as platform, platform.client() as http:
         threads, answers = spinners(platform, spin, 2)
         wait_busy(http, 2)
         refused = http.post(f"/functions/{echo}/execute", json={})
@@ -69,13 +71,13 @@ def test_past_the_maximum_an_execution_is_refused_with_a_time_to_come_back_and_l
         assert execute(http, echo, {"n": 1})["output"] == {"n": 1}
 
 
-def test_a_module_that_cannot_run_takes_no_room_from_those_that_can(data_dir: Path) -> None:
+def test_a_module_that_cannot_run_takes_no_room_from_those_that_can(stocked: Stocked) -> None:
     cannot_run = wat('(module (import "env" "nope" (func)))')
     limits = {"sandbox_processes": "1", "sandbox_max_processes": "2"}
-    with running_platform(data_dir, **limits) as platform, platform.client() as http:
-        broken, echo = ready(http, ECHO, "broken"), ready(http, ECHO, "echo")
+    broken, echo = stocked.spin, stocked.echo
+    with running_platform(stocked.data_dir, **limits) as platform, platform.client() as http:
         # Today's compiler would not let it pass; one of an earlier release did.
-        with psycopg.connect(EmbeddedPostgres(data_dir).url) as conn:
+        with psycopg.connect(EmbeddedPostgres(stocked.data_dir).url) as conn:
             conn.execute("UPDATE functions SET wasm_binary = %s, revision = 2 WHERE id = %s", (cannot_run, broken))
         for n in range(10):
             assert "nope" in execute(http, broken, {})["errorMessage"]
@@ -107,10 +109,11 @@ def execution_of(function_id: str, given: Any) -> bytes:
     return head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body
 
 
-def test_a_crowd_of_one_function_waits_for_itself_and_who_cannot_begin_leaves_no_record(data_dir: Path) -> None:
+def test_a_crowd_of_one_function_waits_for_itself_and_who_cannot_begin_leaves_no_record(stocked: Stocked) -> None:
     limits = {"execution_timeout_s": "3", "sandbox_processes": "2", "sandbox_max_processes": "4"}
+    data_dir, echo = stocked.data_dir, stocked.echo
     with running_platform(data_dir, **limits) as platform, platform.client() as http, ExitStack() as connections:
-        crowd, echo = ready(http, SOMETIMES, "sometimes"), ready(http, ECHO, "echo")
+        crowd = ready(http, SOMETIMES, "sometimes")
         for _ in range(3):  # so that both are known to be quick
             execute(http, crowd, {})
             execute(http, echo, {})

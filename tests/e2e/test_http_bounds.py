@@ -328,9 +328,10 @@ def test_a_half_closed_connection_gets_its_answers(platform: Platform) -> None:
         assert is_closed(connection)
 
 
-def test_a_half_closed_connection_gets_the_outcome_of_its_execution(platform: Platform, http: httpx.Client) -> None:
-    path = f"/functions/{ready(http, SPIN)}/execute"
-    with connected(platform) as connection:
+def test_a_half_closed_connection_gets_the_outcome_of_its_execution(bounded: Platform) -> None:
+    with bounded.client() as http:
+        path = f"/functions/{ready(http, SPIN)}/execute"
+    with connected(bounded) as connection:
         connection.sendall(f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n".encode())
         connection.shutdown(socket.SHUT_WR)
         assert read_answer(connection).json()["status"] == "FAILED"

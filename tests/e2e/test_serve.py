@@ -19,9 +19,10 @@ import pytest
 from projectnil.postgres import password
 from projectnil.postgres.connections import connect
 from projectnil.postgres.embedded import EmbeddedPostgres
-from tests.support.functions import ECHO, SPIN, execute, ready, register, wait_compiled
+from tests.support.functions import ECHO, execute, ready, register, wait_compiled
 from tests.support.platform import PNIL, READY, Platform, environment, running_platform, start_platform
 from tests.support.postgres import Cluster
+from tests.support.stock import Stocked
 from tests.support.terminals import open_terminal
 from tests.support.waiting import eventually, until
 
@@ -38,12 +39,10 @@ def finish(command: list[object], timeout_s: float = 60, **settings: str) -> sub
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-def test_it_prints_one_line_and_stops_on_a_signal_leaving_no_process(data_dir: Path, how: signal.Signals) -> None:
-    platform = start_platform(data_dir)
-    with platform.client() as http:
-        spin = ready(http, SPIN)
+def test_it_prints_one_line_and_stops_on_a_signal_leaving_no_process(stocked: Stocked, how: signal.Signals) -> None:
+    platform = start_platform(stocked.data_dir)
     answers: list[httpx.Response] = []
-    spinning = threading.Thread(target=_post, args=(f"{platform.url}/functions/{spin}/execute", answers))
+    spinning = threading.Thread(target=_post, args=(f"{platform.url}/functions/{stocked.spin}/execute", answers))
     spinning.start()
     until_running(platform, 1)
     below = psutil.Process(platform.process.pid).children(recursive=True)
@@ -69,7 +68,7 @@ def _post(url: str, answers: list[httpx.Response]) -> None:
     answers.append(httpx.post(url, json={}, timeout=30))
 
 
-def test_what_runs_when_it_is_stopped_is_finished_and_what_cannot_is_recorded_as_interrupted(data_dir: Path) -> None:
+def test_what_runs_when_it_is_stopped_is_finished_and_what_cannot_is_recorded_as_interrupted(stocked: Stocked) -> None:
     slow = """export function handle(input: string): string {
       const end = Date.now() + 1500;
       while (Date.now() < end) {}
@@ -80,9 +79,9 @@ def test_what_runs_when_it_is_stopped_is_finished_and_what_cannot_is_recorded_as
     def run(name: str, url: str) -> None:
         outcomes[name] = httpx.post(url, json={}, timeout=30)
 
-    platform = start_platform(data_dir, execution_timeout_s="60", stop_grace_s="5")
+    platform = start_platform(stocked.data_dir, execution_timeout_s="60", stop_grace_s="5")
     with platform.client() as http:
-        ids = {"slow": ready(http, slow, "slow"), "spin": ready(http, SPIN, "spin")}
+        ids = {"slow": ready(http, slow, "slow"), "spin": stocked.spin}
     threads = [
         threading.Thread(target=run, args=(name, f"{platform.url}/functions/{function_id}/execute"))
         for name, function_id in ids.items()
@@ -97,7 +96,7 @@ def test_what_runs_when_it_is_stopped_is_finished_and_what_cannot_is_recorded_as
     assert outcomes["spin"].status_code == 503
     if platform.process.stdout is not None:
         platform.process.stdout.close()
-    with running_platform(data_dir) as again, again.client() as http:
+    with running_platform(stocked.data_dir) as again, again.client() as http:
         recorded = http.get(f"/executions/{outcomes['spin'].json()['executionId']}").json()
         assert (recorded["status"], recorded["errorMessage"]) == (
             "FAILED",
@@ -105,16 +104,16 @@ def test_what_runs_when_it_is_stopped_is_finished_and_what_cannot_is_recorded_as
         )
 
 
-def test_what_was_stored_is_there_after_a_restart(data_dir: Path) -> None:
-    with running_platform(data_dir) as first, first.client() as http:
-        function_id = ready(http, ECHO)
-        execution_id = execute(http, function_id, {"a": 1})["id"]
-    with running_platform(data_dir) as second, second.client() as http:
+def test_what_was_stored_is_there_after_a_restart(stocked: Stocked) -> None:
+    with running_platform(stocked.data_dir) as first, first.client() as http:
+        execution_id = execute(http, stocked.echo, {"a": 1})["id"]
+    with running_platform(stocked.data_dir) as second, second.client() as http:
         assert http.get(f"/executions/{execution_id}").json()["output"] == {"a": 1}
-        assert execute(http, function_id, {"b": 2})["output"] == {"b": 2}
+        assert execute(http, stocked.echo, {"b": 2})["output"] == {"b": 2}
 
 
-def test_two_platforms_do_not_share_a_data_folder(data_dir: Path) -> None:
+def test_two_platforms_do_not_share_a_data_folder(stocked: Stocked) -> None:
+    data_dir = stocked.data_dir
     with running_platform(data_dir):
         second = finish(["serve", "--port", 0, "--data-dir", data_dir])
         assert second.returncode == 1
@@ -303,20 +302,17 @@ def test_migrating_and_pruning_work_while_the_platform_runs_and_while_it_does_no
     assert finish(["prune", "--older-than", "soon", "--data-dir", data_dir]).returncode == 1
 
 
-def test_several_api_processes_share_the_port(data_dir: Path) -> None:
-    with running_platform(data_dir, "--workers", "2") as platform, platform.client() as http:
+def test_several_api_processes_share_the_port(stocked: Stocked) -> None:
+    with running_platform(stocked.data_dir, "--workers", "2") as platform:
         assert len(platform.children("projectnil.bootstrap.child api")) == 2
-        function_id = ready(http, ECHO)
         for n in range(20):
-            assert (
-                httpx.post(f"{platform.url}/functions/{function_id}/execute", json={"input": {"n": n}}).status_code
-                == 200
-            )
+            answer = httpx.post(f"{platform.url}/functions/{stocked.echo}/execute", json={"input": {"n": n}})
+            assert answer.status_code == 200
 
 
-def test_no_process_that_runs_or_compiles_strangers_code_holds_the_databases_address(data_dir: Path) -> None:
-    with running_platform(data_dir) as platform, platform.client() as http:
-        execute(http, ready(http, ECHO), {})
+def test_no_process_that_runs_or_compiles_strangers_code_holds_the_databases_address(stocked: Stocked) -> None:
+    with running_platform(stocked.data_dir) as platform, platform.client() as http:
+        execute(http, stocked.echo, {})
         strangers = platform.children("projectnil.sandbox.fork_server") + platform.children("worker.mjs")
         assert len(strangers) >= 3
         for process in strangers:

@@ -111,7 +111,7 @@ def running_platform(data_dir: Path, *arguments: str, **settings: str) -> Iterat
 
 def copied(data_dir: Path, to: Path) -> Path:
     """A data folder of a platform that was stopped, with all its owners, at another place; returns that."""
-    subprocess.run(["cp", "-a", data_dir, to], check=True)
+    subprocess.run(["/bin/cp", "-a", data_dir, to], check=True)
     return to
 
 
