@@ -6,7 +6,7 @@ from bench.http_load import ECHO_BODY, Request, constant_server, echo_request, r
 from bench.load import Load
 from bench.measurement import Goal, Row, Section
 from bench.pgbench import BARE_TABLE, SAME_TABLE, Pgbench
-from bench.processes import cpu_s, measured_platform
+from bench.processes import cpu_s, measured_platform, spent_s
 from bench.scale import Scale
 from tests.support.functions import ECHO, ready
 
@@ -36,7 +36,7 @@ def measure(scale: Scale, folder: Path) -> Section:
                 for at in rows:
                     before_s = cpu_s(platform)
                     ours = run_load([execute], at.connections, scale)
-                    at.add_cpu(ours, before_s, cpu_s(platform))
+                    at.add_cpu(ours, spent_s(before_s, cpu_s(platform)))
                     at.add(
                         ours,
                         run_load([constant], at.connections, scale),
@@ -75,7 +75,7 @@ class _RowsAt:
         p50.add(ours.p50_ms, same[1])
         p99.add(ours.p99_ms, constant.p99_ms)
 
-    def add_cpu(self, ours: Load, before_s: dict[str, float], after_s: dict[str, float]) -> None:
-        """One run. before_s, after_s: what each kind of process had used by then."""
+    def add_cpu(self, ours: Load, spent_s: dict[str, float]) -> None:
+        """One run. spent_s: by each kind of process."""
         for part, row in zip(_PARTS, self.cpu, strict=True):
-            row.add((after_s[part] - before_s[part]) / ours.answers * 1e6)
+            row.add(spent_s[part] / ours.answers * 1e6)

@@ -21,6 +21,10 @@ _KINDS = {
 }
 
 
+# A figure of each process, by its kind and id.
+Figures = dict[tuple[str, int], float]
+
+
 @contextmanager
 def measured_platform(data_dir: Path, scale: Scale, **settings: str) -> Iterator[Platform]:
     """`pnil serve` as users have it: with a compiler that warms up, which the tests' does not."""
@@ -31,19 +35,31 @@ def measured_platform(data_dir: Path, scale: Scale, **settings: str) -> Iterator
 
 def memory_mib(platform: Platform) -> dict[str, float]:
     """What each kind has for itself, and its share of what it shares (PSS)."""
-    return _sum(platform, lambda process: process.memory_full_info().pss / 2**20)
+    return _by_kind(_each(platform, lambda process: process.memory_full_info().pss / 2**20))
 
 
-def cpu_s(platform: Platform) -> dict[str, float]:
-    """The CPU time of each kind since its processes started, in steps of 10 ms a process."""
-    return _sum(platform, lambda process: process.cpu_times().user + process.cpu_times().system)
+def cpu_s(platform: Platform) -> Figures:
+    """The CPU time of each process since it started, in steps of 10 ms."""
+    return _each(platform, lambda process: process.cpu_times().user + process.cpu_times().system)
 
 
-def _sum(platform: Platform, measured: Callable[[psutil.Process], float]) -> dict[str, float]:
-    found: dict[str, float] = defaultdict(float)
+def spent_s(before_s: Figures, after_s: Figures) -> dict[str, float]:
+    """What each kind has used in between, without processes that ended."""
+    return _by_kind({process: at_end_s - before_s.get(process, 0.0) for process, at_end_s in after_s.items()})
+
+
+def _each(platform: Platform, measured: Callable[[psutil.Process], float]) -> Figures:
+    found: Figures = {}
     for process in [psutil.Process(platform.process.pid), *platform.children("")]:
         with suppress(psutil.NoSuchProcess):
-            found[_kind(process)] += measured(process)
+            found[_kind(process), process.pid] = measured(process)
+    return found
+
+
+def _by_kind(figures: Figures) -> dict[str, float]:
+    found: dict[str, float] = defaultdict(float)
+    for (kind, _), figure in figures.items():
+        found[kind] += figure
     return dict(found)
 
 
