@@ -3,7 +3,7 @@ SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
 # More than the cores: many tests wait for processes to start and stop.
-TEST_PROCESSES := $(shell echo $$(($$(nproc) + 2)))
+TEST_PROCESSES := $(shell echo $$(($$(nproc) + 1)))
 
 .PHONY: setup run test test-deploy check bench format lock clean
 

@@ -7,7 +7,7 @@ from tests.support.platform import running_platform
 from tests.support.stock import Stocked
 from tests.support.waiting import eventually
 
-BOMBS = 3
+BOMBS = 2
 
 
 def bomb(number: int) -> str:
@@ -26,7 +26,7 @@ def status(http: httpx.Client, function_id: str) -> str:
 def test_new_functions_that_are_bombs_do_not_hold_up_an_ordinary_one(stocked: Stocked) -> None:
     data_dir = stocked.data_dir
     # By far enough time for the bombs to be there when the others are ready.
-    with running_platform(data_dir, compile_timeout_s="300", compile_slow_s="2") as platform, platform.client() as http:
+    with running_platform(data_dir, compile_timeout_s="300", compile_slow_s="1") as platform, platform.client() as http:
         bombs = [register(http, bomb(number)) for number in range(BOMBS)]
         eventually("a bomb is compiled", lambda: "COMPILING" in {status(http, each) for each in bombs})
         ordinary = ready(http, f"{ECHO}// ordinary")

@@ -146,6 +146,10 @@ def test_an_answer_in_the_page_has_every_digit_that_the_platform_sent(platform: 
     page.close()
 
 
+FUNCTION = {"name": "add"}  # the example in the page
+
+
+@pytest.mark.usefixtures("functions_made_here_are_deleted")
 def test_the_line_for_curl_does_what_the_form_does(platform: Platform, browser: Browser, tmp_path: Path) -> None:
     if shutil.which("curl") is None:
         pytest.skip("no curl on this machine; apt-get install curl")

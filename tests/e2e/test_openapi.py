@@ -95,7 +95,7 @@ def test_the_page_for_people_has_it_all_and_refers_to_nothing_outside(http: http
     assert http.get("/", follow_redirects=True).text == page.text
 
 
-BODY: Json = {"name": "add", "language": "assemblyscript", "source": ECHO}
+FUNCTION: Json = {"name": "add", "language": "assemblyscript", "source": ECHO}
 
 
 def provoke(http: httpx.Client, kind: str, method: str, path: str) -> httpx.Response:
@@ -104,7 +104,7 @@ def provoke(http: httpx.Client, kind: str, method: str, path: str) -> httpx.Resp
         case "invalid-input" | "too-large":
             return http.request(method, path, **_refused(kind, method, path))
         case "unsupported-language":
-            return http.request(method, path, json=BODY | {"language": "cobol"})
+            return http.request(method, path, json=FUNCTION | {"language": "cobol"})
         case "unsupported-media-type":
             return http.request(method, path, content=b"{}", headers={"content-type": "text/plain"})
         case "method-not-allowed":
@@ -113,7 +113,7 @@ def provoke(http: httpx.Client, kind: str, method: str, path: str) -> httpx.Resp
             return http.request(method, path, headers={"sec-fetch-site": "cross-site"})
         case "unknown-host":
             return http.request(method, path, headers={"host": "example.org"})
-    return http.request(method, path, json=BODY if method in ("POST", "PUT") and "execute" not in path else None)
+    return http.request(method, path, json=FUNCTION if method in ("POST", "PUT") and "execute" not in path else None)
 
 
 def _refused(kind: str, method: str, path: str) -> Json:
@@ -123,8 +123,8 @@ def _refused(kind: str, method: str, path: str) -> Json:
         return {"json": {"input": [] if is_invalid else {"a": "x" * (1_048_577 - 8)}}}
     if method in ("POST", "PUT"):
         missing = "source" if "by-name" in path else "name"
-        incomplete = {name: value for name, value in BODY.items() if name != missing}
-        return {"json": incomplete if is_invalid else BODY | {"source": "x" * 2_097_152}}
+        incomplete = {name: value for name, value in FUNCTION.items() if name != missing}
+        return {"json": incomplete if is_invalid else FUNCTION | {"source": "x" * 2_097_152}}
     is_list = path in ("/functions", "/executions") or path.endswith("/executions")
     return {"params": {"limit": 0} if is_list else {"stauts": "READY"}}
 
@@ -146,6 +146,7 @@ NOT_PROVOKED = {
 }
 
 
+@pytest.mark.usefixtures("functions_made_here_are_deleted")
 def test_each_example_of_a_problem_is_what_the_platform_says(http: httpx.Client) -> None:
     found = [
         (name, method, example["value"])
