@@ -758,18 +758,6 @@ async def test_a_guest_whose_process_was_stopped_from_outside_is_not_blamed_for_
     assert await execute(pool, ECHO) == Completed(b"{}", logs="")
 
 
-async def test_a_guest_whose_process_was_stopped_for_a_while_is_not_blamed_for_it(
-    make_pool: MakePool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pool_module, "KILL_GRACE_S", 60.0)
-    pool = await make_pool(seconds(1.0))
-    running = asyncio.create_task(pool.run(await ready_module(pool, SPINNER), b"{}"))
-    await stop_for(1.2, await until_known_as_slow(pool))
-    with pytest.raises(PlatformUnavailable, match="the function was kept from running"):
-        await running
-    assert await execute(pool, ECHO) == Completed(b"{}", logs="")
-
-
 HOST_CALLER = wat("""
 (module
   (import "env" "performance.now" (func $now (result f64)))
@@ -780,6 +768,19 @@ HOST_CALLER = wat("""
     (loop $again (drop (call $now)) (br $again))
     (unreachable)))
 """)
+
+
+@pytest.mark.parametrize("guest", [SPINNER, HOST_CALLER], ids=["in its own code", "over a host call"])
+async def test_a_guest_whose_process_was_stopped_for_a_while_is_not_blamed_for_it(
+    make_pool: MakePool, monkeypatch: pytest.MonkeyPatch, guest: bytes
+) -> None:
+    monkeypatch.setattr(pool_module, "KILL_GRACE_S", 60.0)
+    pool = await make_pool(seconds(1.0))
+    running = asyncio.create_task(pool.run(await ready_module(pool, guest), b"{}"))
+    await stop_for(1.2, await until_known_as_slow(pool))
+    with pytest.raises(PlatformUnavailable, match="the function was kept from running"):
+        await running
+    assert await execute(pool, ECHO) == Completed(b"{}", logs="")
 
 
 @pytest.fixture
@@ -808,17 +809,6 @@ async def test_an_endless_loop_over_a_host_call_is_the_guests_timeout_on_a_busy_
     (pid,) = pool.process_ids()
     keep_to(pid, busy_processor)
     assert await pool.run(caller, b"{}") == Failed(GuestTimedOut(2.0), logs="")
-
-
-async def test_an_endless_loop_over_a_host_call_is_not_blamed_for_a_stop_of_its_process(
-    make_pool: MakePool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pool_module, "KILL_GRACE_S", 60.0)
-    pool = await make_pool(seconds(1.0))
-    running = asyncio.create_task(pool.run(await ready_module(pool, HOST_CALLER), b"{}"))
-    await stop_for(1.2, await until_known_as_slow(pool))
-    with pytest.raises(PlatformUnavailable, match="the function was kept from running"):
-        await running
 
 
 async def test_a_cancelled_execution_takes_its_process_with_it(make_pool: MakePool) -> None:
