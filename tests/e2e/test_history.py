@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from projectnil.domain.ids import ExecutionIds
-from tests.support.functions import ECHO, FAIL, Json, execute, ready, register, wait_ready
+from tests.support.functions import ECHO, FAIL, SPIN, Json, execute, ready, register, wait_ready
 from tests.support.platform import Platform
 from tests.support.waiting import eventually
 
@@ -114,15 +114,8 @@ def test_deleting_an_execution_that_is_not_there_is_a_404(http: httpx.Client) ->
     assert (answer.status_code, answer.json()["type"]) == (404, "/docs#execution-not-found")
 
 
-SLOW = """export function handle(input: string): string {
-  const end = Date.now() + 3000;
-  while (Date.now() < end) {}
-  return input;
-}"""
-
-
 def test_an_execution_that_runs_is_listed_as_running_and_cannot_be_deleted(http: httpx.Client) -> None:
-    function_id = ready(http, SLOW)
+    function_id = ready(http, SPIN)
     running = threading.Thread(target=execute, args=(http, function_id, {}))
     running.start()
     query = {"status": "RUNNING", "function": function_id}
