@@ -13,7 +13,7 @@ from projectnil.domain.errors import PlatformUnavailable
 
 log = structlog.get_logger(__name__)
 
-# A compilation that waits longer than this for a process gets the spare one, which takes about four seconds for a small
+# A compilation that waits longer than this for a process gets the spare one, which takes about two seconds for a small
 # function until it has practised.
 SPARE_AFTER_S = 1.5
 SPARE_IDLE_S = 60.0
