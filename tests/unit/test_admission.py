@@ -56,11 +56,27 @@ async def test_who_comes_late_takes_no_place_of_another_of_the_same_function(mon
     late = await admission.enter("f")
     now += admission_module.ADMISSION_WAIT_S + 0.1
     in_time = await admission.enter("f")  # the place of the first is given up here
-    admission.came(late)
+    admission.withdraw(late)
     assert admission.inside("f") == 1
-    admission.came(in_time)
-    admission.came(in_time)
+    admission.withdraw(in_time)
+    admission.withdraw(in_time)
     assert admission.inside("f") == 0
+
+
+async def test_who_comes_to_run_is_counted_once_until_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(admission_module, "_now", lambda: now)
+    admission = Admission(dict, lambda: 2, lambda: Overloaded("busy"), most_of_one=3)
+    for delay_s in (0.0, admission_module.ADMISSION_WAIT_S + 0.1):  # in time, and after its place was given up
+        ticket = await admission.enter("f")
+        now += delay_s
+        await admission.enter("another")
+        admission.begin("f", ticket)
+        assert admission.inside("f") == 1
+        admission.withdraw(ticket)
+        assert admission.inside("f") == 1
+        admission.end("f")
+        assert admission.inside("f") == 0
 
 
 async def test_who_goes_away_the_moment_it_is_let_in_gives_its_place_back() -> None:
@@ -83,8 +99,7 @@ async def test_a_crowd_that_was_let_in_is_not_ahead_of_another_function() -> Non
     admission.finished("crowd", 0.0)
     tickets = [await admission.enter("crowd") for _ in range(20)]  # while guests finish quickly, all come in
     for ticket in tickets[:10]:
-        admission.came(ticket)
-        admission.begin("crowd")
+        admission.begin("crowd", ticket)
     waiting["crowd"] = 10
     admission.finished("crowd", 1.0)
     admission._last_quick_finish = -1.0

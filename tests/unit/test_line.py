@@ -21,7 +21,7 @@ async def test_functions_take_turns_and_within_one_the_oldest_comes_first() -> N
         running[first.function] += 1
         served.append((first.function, first.since))
     assert served == [("crowd", 0.5), ("other", 3.0), ("crowd", 1.0), ("crowd", 2.0)]
-    assert len(line) == 0
+    assert line.length == 0
 
 
 async def test_a_function_that_may_not_does_not_stand_in_the_way_of_others() -> None:
@@ -34,4 +34,4 @@ async def test_a_function_that_may_not_does_not_stand_in_the_way_of_others() -> 
     assert line.counts(lambda function: function != "crowd") == {"other": 1}
     line.remove(first)
     assert line.first(lambda function: function != "crowd") is None
-    assert len(line) == 2
+    assert line.length == 2

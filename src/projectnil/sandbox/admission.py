@@ -17,6 +17,7 @@ QUICK_S = 0.05
 ADMISSION_WAIT_S = 1.0
 MOST_WAITING = 1_000
 _MOST_QUICK_FUNCTIONS = 10_000
+_GONE = object()
 
 
 class Ticket(msgspec.Struct, eq=False):
@@ -50,7 +51,7 @@ class Admission:
         self._queued = queued
         self._free = free
         self._overloaded = overloaded
-        self._inside: Counter[str] = Counter()  # by function, those admitted whose execution has not ended
+        self._inside: dict[str, int] = {}  # by function, those admitted whose execution has not ended
         self._door: Line[Ticket] = Line(self.inside)  # callers waiting to be let in
         # Of those who have not come to run yet, the oldest first.
         self._expected: OrderedDict[Ticket, None] = OrderedDict()
@@ -59,33 +60,38 @@ class Admission:
 
     def __len__(self) -> int:
         """How many wait at the door."""
-        return len(self._door)
+        return self._door.length
 
     def inside(self, function: str) -> int:
         """How many executions of the function run or wait for a process."""
-        return self._inside[function]
+        return self._inside.get(function, 0)
 
     async def enter(self, function: str) -> Ticket:
         """Return when an execution may begin. Raises Overloaded when there is no room within a second."""
-        if self._has_room(function, self._look_for_room()):
-            return self._expect(function)
-        if sum(self._queued().values()) + len(self._door) >= MOST_WAITING:
+        now = _now()
+        if self._may_pass(function, now) or self._has_room(function, self._look_for_room(now)):
+            return self._expect(function, now)
+        if sum(self._queued().values()) + self._door.length >= MOST_WAITING:
             raise Overloaded(f"more than {MOST_WAITING:,} executions are waiting for a sandbox")
         return await self._wait_at_the_door(function)
 
-    def came(self, ticket: Ticket) -> None:
-        """The one with this ticket has come to run, or never will. Safe to repeat."""
-        if ticket in self._expected:
-            del self._expected[ticket]
-            self._leave(ticket.function)
+    def withdraw(self, ticket: Ticket) -> None:
+        """The one with this ticket will not come to run. Safe to repeat."""
+        if self._expected.pop(ticket, _GONE) is not _GONE:
+            self.end(ticket.function)
 
-    def begin(self, function: str) -> None:
-        """It waits for a process from now on, or has one."""
-        self._inside[function] += 1
+    def begin(self, function: str, ticket: Ticket | None = None) -> None:
+        """It waits for a process from now on, or has one. ticket: with which it was let in."""
+        if ticket is None or self._expected.pop(ticket, _GONE) is _GONE:
+            self._inside[function] = self._inside.get(function, 0) + 1
 
     def end(self, function: str) -> None:
         """What `begin` began is over."""
-        self._leave(function)
+        left = self._inside[function] - 1
+        if left:
+            self._inside[function] = left
+        else:
+            del self._inside[function]
 
     def finished(self, function: str, took_s: float) -> None:
         """A guest is done."""
@@ -107,14 +113,15 @@ class Admission:
 
     def let_in(self) -> None:
         """There may be room: as many as fit come in."""
-        if not self._door:
+        if not self._door.length:
             return
-        room = self._look_for_room()
+        now = _now()
+        room = self._look_for_room(now)
         if not room.is_moving and room.free <= 0:
             return
         for place in self._door.take_all(lambda function: self._has_room(function, room)):
             if not place.future.done():
-                place.future.set_result(self._expect(place.function))
+                place.future.set_result(self._expect(place.function, now))
 
     def turn_away(self, error: Exception) -> None:
         """All who wait at the door are told `error`."""
@@ -122,22 +129,20 @@ class Admission:
             self._door.remove(place)
             give_up(place.future, error)
 
-    def _expect(self, function: str) -> Ticket:
-        ticket = Ticket(function, _now())
+    def _expect(self, function: str, now: float) -> Ticket:
+        ticket = Ticket(function, now)
         self._expected[ticket] = None
-        self._inside[function] += 1
+        self._inside[function] = self._inside.get(function, 0) + 1
         return ticket
 
-    def _leave(self, function: str) -> None:
-        self._inside[function] -= 1
-        if self._inside[function] <= 0:
-            del self._inside[function]
+    def _may_pass(self, function: str, now: float) -> bool:
+        """Whether there is surely room, without looking far: as nearly always."""
+        return now - self._last_quick_finish < QUICK_S and function in self._quick and not self._queued()
 
-    def _look_for_room(self) -> "_Room":
+    def _look_for_room(self, now: float) -> "_Room":
         """What holds for every function until the event loop turns."""
-        now = _now()
-        while (oldest := next(iter(self._expected), None)) and oldest.since < now - ADMISSION_WAIT_S:
-            self.came(oldest)  # it does not come, or was held up for long
+        while self._expected and (oldest := next(iter(self._expected))).since < now - ADMISSION_WAIT_S:
+            self.withdraw(oldest)  # it does not come, or was held up for long
         is_moving, free = now - self._last_quick_finish < QUICK_S, self._free()
         # To count those in line takes its time, and makes no difference when nothing is free.
         queued = self._queued() if is_moving or free > 0 else {}
@@ -146,7 +151,7 @@ class Admission:
     def _has_room(self, function: str, room: "_Room") -> bool:
         if room.is_moving and (function in self._quick or function not in self._inside):
             return room.in_line < MOST_WAITING
-        if function not in self._quick and self._inside[function] >= self._most_of_one:
+        if function not in self._quick and self.inside(function) >= self._most_of_one:
             return False
         return room.free > room.in_line + len(self._expected) or room.free > self._ahead_of(function, room)
 
@@ -156,12 +161,12 @@ class Admission:
         if room.ranks is None:
             waiting = Counter(room.queued)
             waiting.update(ticket.function for ticket in self._expected)
-            by_load = sorted((self._inside[each], count) for each, count in waiting.items())
+            by_load = sorted((self.inside(each), count) for each, count in waiting.items())
             totals = list(accumulate((count for _, count in by_load), initial=0))
             room.ranks = _Ranks([load for load, _ in by_load], totals, len(self._expected))
         ranks = room.ranks
         let_in_since = len(self._expected) - ranks.expected
-        return ranks.totals[bisect_right(ranks.loads, self._inside[function] + 1)] + let_in_since
+        return ranks.totals[bisect_right(ranks.loads, self.inside(function) + 1)] + let_in_since
 
     async def _wait_at_the_door(self, function: str) -> Ticket:
         loop = asyncio.get_running_loop()
@@ -172,7 +177,7 @@ class Admission:
             return await place.future
         except asyncio.CancelledError:
             if place.future.done() and not place.future.cancelled() and not place.future.exception():
-                self.came(place.future.result())  # it was let in the moment its caller went away
+                self.withdraw(place.future.result())  # it was let in the moment its caller went away
                 self.let_in()
             raise
         finally:

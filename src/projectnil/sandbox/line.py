@@ -21,16 +21,13 @@ class Place(msgspec.Struct, Generic[Result], eq=False):
 
 
 class Line(Generic[Result]):
-    """The oldest of the function that holds least comes first."""
+    """The oldest of the function that holds least comes first. length: how many wait."""
 
     def __init__(self, load: Callable[[str], int]) -> None:
         """load: how much a function holds already."""
         self._load = load
         self._of: dict[str, deque[Place[Result]]] = {}
-        self._length = 0
-
-    def __len__(self) -> int:
-        return self._length
+        self.length = 0
 
     def __iter__(self) -> Iterator[Place[Result]]:
         return (place for places in self._of.values() for place in places)
@@ -45,12 +42,12 @@ class Line(Generic[Result]):
     def add(self, place: Place[Result]) -> None:
         # Not always the last: it may have been handed back.
         insort(self._of.setdefault(place.function, deque()), place, key=_since)
-        self._length += 1
+        self.length += 1
 
     def remove(self, place: Place[Result]) -> None:
         places = self._of[place.function]
         places.remove(place)
-        self._length -= 1
+        self.length -= 1
         if not places:
             del self._of[place.function]
 

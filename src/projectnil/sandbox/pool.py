@@ -142,7 +142,7 @@ class SandboxPool:
 
     def withdraw(self, ticket: Ticket) -> None:
         """The one that was admitted with this ticket will not come to run."""
-        self._admission.came(ticket)
+        self._admission.withdraw(ticket)
         self._admission.let_in()
 
     async def run(
@@ -153,27 +153,22 @@ class SandboxPool:
         Raises PlatformUnavailable when the sandbox was lost, or the machine code unusable; Overloaded when no process
         came free within a second, and the guest never began. Cancelling it kills the process of a guest that has begun.
         """
-        if ticket is not None:
-            self._admission.came(ticket)
-        self._admission.begin(function)
-        try:
-            return await self._run(module, input_json, function)
-        finally:
-            self._admission.end(function)
-
-    async def _run(self, module: ModuleFile, input_json: bytes, function: str) -> Completed | Failed:
         request = Run(module.code_path, module.wasm_path, input_json)
         since = self._loop.time()
-        while True:
-            process = await self._take(function, since)
-            try:
-                reply = await self._ask(process, module, request, function)
-            except NotBegun:
-                self._give_back(process)
-            else:
-                break
-        self._admission.finished(function, process.took_s)
-        self._give_back(process)
+        self._admission.begin(function, ticket)
+        try:
+            while True:
+                process = await self._take(function, since)
+                try:
+                    reply = await self._ask(process, module, request, function)
+                except NotBegun:
+                    self._give_back(process)
+                else:
+                    break
+            self._admission.finished(function, process.took_s)
+            self._give_back(process)
+        finally:
+            self._admission.end(function)
         return self._outcome(module, reply)
 
     async def _ask(self, process: SandboxProcess, module: ModuleFile, request: Run, function: str) -> Reply:
@@ -207,7 +202,7 @@ class SandboxPool:
             available=bool(self._all) and not self._is_stopping,
             processes=len(self._all),
             busy=busy,
-            waiting=len(self._slots) + len(self._admission),
+            waiting=self._slots.length + len(self._admission),
             max_processes=self._most,
             problem=self._problem,
             cache_problem=self._modules.cache_problem(),
@@ -285,11 +280,11 @@ class SandboxPool:
             give_up(waiter.future, self._overloaded())
 
     def _queued(self) -> dict[str, int]:
-        return self._slots.counts(self._may_have_another()) if self._slots else {}
+        return self._slots.counts(self._may_have_another()) if self._slots.length else {}
 
     def _may_begin_at_once(self, function: str) -> bool:
         """Is it this one's turn, with none before it?"""
-        if not self._slots and self._admission.is_quick(function):
+        if not self._slots.length and self._admission.is_quick(function):
             is_full = len(self._all) >= self._most
             if not is_full or function not in self._long_held_by():  # without counting what each function holds
                 return True
@@ -359,7 +354,7 @@ class SandboxPool:
             self._shrinking = self._loop.call_later(self._idle_s, self._shrink)
 
     def _serve_waiters(self) -> None:
-        while self._slots and (waiter := self._slots.first(self._may_have_another())) is not None:
+        while self._slots.length and (waiter := self._slots.first(self._may_have_another())) is not None:
             process = self._free_process()
             if process is None:
                 return
@@ -379,7 +374,7 @@ class SandboxPool:
 
     def _grow(self) -> None:
         self._growth = None
-        if not self._slots or self._is_stopping:
+        if not self._slots.length or self._is_stopping:
             return
         # Seen twice at the same guest, a process is stuck. The others move, and more of them than there are CPUs
         # would only slow each other down. (A clock would blame them for the delays of this event loop.)
@@ -468,7 +463,7 @@ class SandboxPool:
         self._problem = None
         self._all.add(process)
         self._offer(process)
-        if self._slots:
+        if self._slots.length:
             self._plan_growth()
 
     def _forget(self, process: SandboxProcess) -> None:
@@ -487,7 +482,7 @@ class SandboxPool:
             if not process.has_left:
                 _log.warning("sandbox.lost", pid=process.pid)
             self._replace_lost()
-            if self._slots:
+            if self._slots.length:
                 self._plan_growth()
             self._admission.let_in()
 
