@@ -55,7 +55,7 @@ def running(function_id: FunctionId, revision: int = 1) -> NewExecution:
 
 
 def completed(execution_id: ExecutionId, output: str = '{"b": 2}') -> FinishedExecution:
-    return FinishedExecution(execution_id, ExecutionStatus.COMPLETED, output, None, None)
+    return FinishedExecution(execution_id, output, None, None)
 
 
 async def test_each_row_is_stored_only_if_its_function_still_is_what_the_caller_saw(pool: Pool) -> None:
@@ -157,7 +157,7 @@ async def test_an_execution_is_finished_once_and_never_moves_back(pool: Pool) ->
     function_id, node_id = await make_ready(pool), await make_node(pool)
     new = running(function_id)
     await start(pool, node_id, new)
-    failed = FinishedExecution(new.id, ExecutionStatus.FAILED, None, "late", None)
+    failed = FinishedExecution(new.id, None, "late", None)
     async with pool.acquire() as conn:
         assert (await executions.record(conn, node_id, [completed(new.id)]))[0] is not None
         assert await executions.record(conn, node_id, [failed]) == [None]

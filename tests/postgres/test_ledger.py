@@ -12,7 +12,6 @@ import pytest_asyncio
 
 from projectnil.bootstrap.connections import RECORD_CONNECTIONS
 from projectnil.domain.errors import INTERRUPTED, ExecutionInDoubt, PlatformUnavailable
-from projectnil.domain.executions import ExecutionStatus
 from projectnil.domain.ids import ExecutionIds, FunctionId, first_id_at, moment_of, new_node_id
 from projectnil.flows import ledger as ledger_module
 from projectnil.flows.ledger import Ledger
@@ -58,7 +57,7 @@ def running(function_id: FunctionId) -> NewExecution:
 
 
 def completed(new: NewExecution) -> FinishedExecution:
-    return FinishedExecution(new.id, ExecutionStatus.COMPLETED, '{"a": 1}', None, None)
+    return FinishedExecution(new.id, '{"a": 1}', None, None)
 
 
 @asynccontextmanager

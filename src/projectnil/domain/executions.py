@@ -8,6 +8,8 @@ import msgspec
 from projectnil.domain.guest_errors import GuestError
 from projectnil.domain.ids import ExecutionId, FunctionId
 
+_MICROSECOND = timedelta(microseconds=1)
+
 
 class ExecutionStatus(StrEnum):
     PENDING = "PENDING"
@@ -78,4 +80,4 @@ def duration_ms(started_at: datetime | None, completed_at: datetime | None) -> f
     """How long an execution ran, in milliseconds to the microsecond; None for one that has not ended."""
     if started_at is None or completed_at is None:
         return None
-    return (completed_at - started_at) // timedelta(microseconds=1) / 1000
+    return (completed_at - started_at) // _MICROSECOND / 1000

@@ -56,12 +56,9 @@ class Run(msgspec.Struct, frozen=True):
 
 
 class _Started(msgspec.Struct, frozen=True):
-    """An execution that is recorded as RUNNING. ticket: the sandbox's; None when the module cannot run."""
+    """An execution that is recorded as RUNNING, as `new`. ticket: the sandbox's; None when the module cannot run."""
 
-    id: ExecutionId
-    function_id: FunctionId
-    function_name: str
-    revision: int
+    new: NewExecution
     created_at: datetime
     module: ModuleFile | GuestBrokeAbi
     ticket: Ticket | None
@@ -101,7 +98,12 @@ class Executor:
             raise Overloaded("the platform is stopping")
         self._under_way += 1
         try:
-            return await self._execute_target(target, input_json)
+            started = await self._start(target, input_json)
+            try:
+                log.info("execution.started", executionId=started.new.id, functionId=started.new.function_id)
+                return await self._record(started, await self._run(started, input_json))
+            finally:
+                self._ledger.abandon(started.new.id)
         finally:
             self._under_way -= 1
             if not self._under_way:
@@ -141,15 +143,6 @@ class Executor:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._quiet.wait(), _STOP_PATIENCE_S)
 
-    async def _execute_target(self, target: Target, input_json: bytes) -> Run:
-        started = await self._start(target, input_json)
-        try:
-            log.info("execution.started", executionId=started.id, functionId=started.function_id)
-            outcome = await self._run(started, input_json)
-            return await self._record(started, outcome)
-        finally:
-            self._ledger.abandon(started.id)
-
     async def _start(self, target: Target, input_json: bytes) -> _Started:
         """Record a RUNNING execution of what the function is right now."""
         for _ in range(_LOOKS_AT_A_CHANGING_FUNCTION):
@@ -186,16 +179,16 @@ class Executor:
         created_at = await self._ledger.begin(new)
         if created_at is None:
             return None
-        return _Started(new.id, new.function_id, new.function_name, new.revision, created_at, module, ticket)
+        return _Started(new, created_at, module, ticket)
 
     async def _run(self, started: _Started, input_json: bytes) -> Outcome:
         if isinstance(started.module, GuestBrokeAbi):
             return Failed(started.module, "")
         try:
-            return await self._sandbox.run(started.module, input_json, started.function_id, started.ticket)
+            return await self._sandbox.run(started.module, input_json, started.new.function_id, started.ticket)
         except Overloaded as error:
-            if await self._ledger.withdraw(started.id):
-                log.info("execution.withdrawn", executionId=started.id, functionId=started.function_id)
+            if await self._ledger.withdraw(started.new.id):
+                log.info("execution.withdrawn", executionId=started.new.id, functionId=started.new.function_id)
                 raise
             await self._record_interruption(started, error)
         except PlatformUnavailable as error:
@@ -203,11 +196,11 @@ class Executor:
 
     async def _record_interruption(self, started: _Started, error: PlatformUnavailable | Overloaded) -> NoReturn:
         message = INTERRUPTED if self._stopping else f"interrupted: {error}"
-        await self._ledger.finish(failure(started.id, message))
+        await self._ledger.finish(failure(started.new.id, message))
         log.warning(
             "execution.interrupted",
-            executionId=started.id,
-            functionId=started.function_id,
+            executionId=started.new.id,
+            functionId=started.new.function_id,
             error=message,
         )
         if isinstance(error, Overloaded):
@@ -216,26 +209,28 @@ class Executor:
 
     async def _interrupted(self, started: _Started, message: str) -> ExecutionInterrupted:
         """What to tell the caller, who may look for the record."""
-        return ExecutionInterrupted(started.id if await self._ledger.has_record_of(started.id) else None, message)
+        return ExecutionInterrupted(
+            started.new.id if await self._ledger.has_record_of(started.new.id) else None, message
+        )
 
     async def _record(self, started: _Started, outcome: Outcome) -> Run:
-        finished = _finished(started.id, outcome)
+        finished = _finished(started.new.id, outcome)
         try:
             completed_at = await self._ledger.finish(finished)
         except ROW_ERRORS as error:
             refused = GuestOutputInvalid(f"Postgres cannot hold it: {error}").describe()
-            finished = failure(started.id, refused, outcome.logs)
+            finished = failure(started.new.id, refused, outcome.logs)
             completed_at = await self._ledger.finish(finished)
         if completed_at is None:
-            await catalog.get_function(self._pool, started.function_id)  # it may have been deleted meanwhile
+            await catalog.get_function(self._pool, started.new.function_id)  # it may have been deleted meanwhile
             # Another node found this one's lease lapsed, and said so.
             raise await self._interrupted(started, INTERRUPTED)
         _log_finished(started, finished)
         return Run(
-            started.id,
-            started.function_id,
-            started.function_name,
-            started.revision,
+            started.new.id,
+            started.new.function_id,
+            started.new.function_name,
+            started.new.revision,
             finished.status,
             outcome.output if isinstance(outcome, Completed) and finished.output is not None else None,
             finished.error_message,
@@ -265,27 +260,20 @@ class Executor:
 def _new_execution(
     execution_id: ExecutionId, function_id: FunctionId, runnable: Runnable, target: Target, input_json: bytes
 ) -> NewExecution:
-    return NewExecution(
-        id=execution_id,
-        function_id=function_id,
-        revision=runnable.revision,
-        function_name=target.name if isinstance(target, ByName) else runnable.name,
-        by_name=isinstance(target, ByName),
-        input=input_json.decode(),
-    )
+    by_name = isinstance(target, ByName)
+    name = target.name if isinstance(target, ByName) else runnable.name
+    return NewExecution(execution_id, function_id, runnable.revision, name, by_name, input_json.decode())
 
 
 def _finished(execution_id: ExecutionId, outcome: Outcome) -> FinishedExecution:
     if isinstance(outcome, Failed):
         return failure(execution_id, outcome.error.describe(), outcome.logs)
-    return FinishedExecution(
-        execution_id, ExecutionStatus.COMPLETED, outcome.output.decode(), None, outcome.logs or None
-    )
+    return FinishedExecution(execution_id, outcome.output.decode(), None, outcome.logs or None)
 
 
 def _log_finished(started: _Started, finished: FinishedExecution) -> None:
-    if finished.status is ExecutionStatus.COMPLETED:
-        log.info("execution.completed", executionId=started.id, functionId=started.function_id)
+    message = finished.error_message
+    if message is None:
+        log.info("execution.completed", executionId=started.new.id, functionId=started.new.function_id)
     else:
-        message = finished.error_message
-        log.info("execution.failed", executionId=started.id, functionId=started.function_id, error=message)
+        log.info("execution.failed", executionId=started.new.id, functionId=started.new.function_id, error=message)

@@ -9,6 +9,7 @@ execution that the renewal named tells other nodes how far back to look.
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from operator import attrgetter
 
 import msgspec
 import structlog
@@ -55,7 +56,7 @@ class Ledger:
         self._lease_s = lease_s
         self._troubles = troubles or Troubles()
         self._ids = ExecutionIds()
-        self._rows: Coalescer[Write, datetime | None] = Coalescer(pool, self._record, _size_bytes)
+        self._rows: Coalescer[Write, datetime | None] = Coalescer(pool, self._record, attrgetter("size_bytes"))
         self._pool = pool
         self._in_flight: dict[ExecutionId, None] = {}
         self._doubts: dict[ExecutionId, _Doubt] = {}
@@ -213,14 +214,4 @@ class Ledger:
 
 def failure(execution_id: ExecutionId, message: str, logs: str | None = None) -> FinishedExecution:
     """The outcome of an execution that FAILED, whether by the guest's fault or the platform's."""
-    return FinishedExecution(execution_id, ExecutionStatus.FAILED, None, storable(message), logs or None)
-
-
-def _size_bytes(row: Write) -> int:
-    match row:
-        case NewExecution():
-            return len(row.input)
-        case FinishedExecution():
-            return len(row.output or "") + len(row.logs or "")
-        case WithdrawnExecution():
-            return 0
+    return FinishedExecution(execution_id, None, storable(message), logs or None)

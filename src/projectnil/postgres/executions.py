@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 import msgspec
 
@@ -20,13 +20,13 @@ _BEGIN = """
 INSERT INTO executions (id, function_id, revision, node_id, status, input, created_at, started_at)
 SELECT new.id, new.function_id, new.revision, $1, 'RUNNING', new.input::jsonb,
        statement_timestamp(), statement_timestamp()
-FROM unnest($2::uuid[], $3::uuid[], $4::integer[], $5::text[], $6::boolean[], $7::text[])
-    AS new (id, function_id, revision, function_name, by_name, input)
+FROM unnest($2::uuid[], $3::uuid[], $4::integer[], $5::text[], $6::text[])
+    AS new (id, function_id, revision, function_name, input)
 JOIN (SELECT id, revision, name, status FROM functions WHERE id = ANY($3) FOR KEY SHARE SKIP LOCKED) AS function
   ON function.id = new.function_id AND function.revision = new.revision AND function.name = new.function_name
      AND function.status = 'READY'
 WHERE EXISTS (SELECT FROM nodes WHERE nodes.id = $1)
-  AND NOT (new.by_name AND EXISTS (
+  AND NOT (new.id = ANY($7::uuid[]) AND EXISTS (
       SELECT FROM functions AS other WHERE other.name = new.function_name AND other.id <> new.function_id))
 """
 # Nothing was promised about these rows yet: the commit that ends them flushes them too, at the latest.
@@ -34,10 +34,10 @@ _WITHOUT_FLUSH = "AND set_config('synchronous_commit', 'off', true) = 'off'"
 # Only from RUNNING. The bounds let the planner leave out partitions.
 _END = """
 UPDATE executions
-SET status = ended.status::execution_status, output = ended.output::jsonb, error_message = ended.error_message,
-    logs = ended.logs, completed_at = statement_timestamp()
-FROM unnest(${}::uuid[], ${}::text[], ${}::text[], ${}::text[], ${}::text[])
-    AS ended (id, status, output, error_message, logs)
+SET status = CASE WHEN ended.error_message IS NULL THEN 'COMPLETED'::execution_status ELSE 'FAILED' END,
+    output = ended.output::jsonb, error_message = ended.error_message, logs = ended.logs,
+    completed_at = statement_timestamp()
+FROM unnest(${}::uuid[], ${}::text[], ${}::text[], ${}::text[]) AS ended (id, output, error_message, logs)
 WHERE executions.id = ended.id AND executions.status = 'RUNNING' AND executions.id BETWEEN ${} AND ${}
 """
 # One that never began, which says RUNNING in its row only.
@@ -46,18 +46,18 @@ DELETE FROM executions
 WHERE id = ANY(${}::uuid[]) AND status = 'RUNNING' AND id BETWEEN ${} AND ${}
 """
 _BEGIN_ONLY = f"{_BEGIN} {_WITHOUT_FLUSH} RETURNING id::text, created_at AS moment"
-_END_ONLY = f"{_END.format(*range(1, 8))} RETURNING executions.id::text, completed_at AS moment"
+_END_ONLY = f"{_END.format(*range(1, 7))} RETURNING executions.id::text, completed_at AS moment"
 # One statement and one commit for both, since each costs more than a row.
 _BEGIN_AND_END = f"""
 WITH begun AS ({_BEGIN} RETURNING id::text, created_at AS moment),
-     ended AS ({_END.format(*range(8, 15))} RETURNING executions.id::text, completed_at AS moment)
+     ended AS ({_END.format(*range(8, 14))} RETURNING executions.id::text, completed_at AS moment)
 SELECT id, moment FROM begun UNION ALL SELECT id, moment FROM ended
 """
 _WITHDRAW_ONLY = f"{_WITHDRAW.format(1, 2, 3)} RETURNING id::text, created_at AS moment"
 _ALL = f"""
 WITH begun AS ({_BEGIN} RETURNING id::text, created_at AS moment),
-     ended AS ({_END.format(*range(8, 15))} RETURNING executions.id::text, completed_at AS moment),
-     withdrawn AS ({_WITHDRAW.format(15, 16, 17)} RETURNING id::text, created_at AS moment)
+     ended AS ({_END.format(*range(8, 14))} RETURNING executions.id::text, completed_at AS moment),
+     withdrawn AS ({_WITHDRAW.format(14, 15, 16)} RETURNING id::text, created_at AS moment)
 SELECT id, moment FROM begun UNION ALL SELECT id, moment FROM ended UNION ALL SELECT id, moment FROM withdrawn
 """
 _GET = f"SELECT {_COLUMNS} FROM executions WHERE id = $1"
@@ -86,21 +86,35 @@ class NewExecution(msgspec.Struct, frozen=True):
     by_name: bool
     input: str
 
+    @property
+    def size_bytes(self) -> int:
+        """Of what its caller sent."""
+        return len(self.input)
+
 
 class FinishedExecution(msgspec.Struct, frozen=True):
-    """status: COMPLETED or FAILED. output: JSON text."""
+    """It FAILED where there is an error message, and is COMPLETED where there is none. output: JSON text."""
 
     id: ExecutionId
-    status: ExecutionStatus
     output: str | None
     error_message: str | None
     logs: str | None
+
+    @property
+    def size_bytes(self) -> int:
+        """Of what the function returned and logged."""
+        return len(self.output or "") + len(self.logs or "")
+
+    @property
+    def status(self) -> ExecutionStatus:
+        return ExecutionStatus.COMPLETED if self.error_message is None else ExecutionStatus.FAILED
 
 
 class WithdrawnExecution(msgspec.Struct, frozen=True):
     """It was recorded as RUNNING and never began: its row is to go."""
 
     id: ExecutionId
+    size_bytes: ClassVar[int] = 0
 
 
 Write: TypeAlias = NewExecution | FinishedExecution | WithdrawnExecution
@@ -140,14 +154,13 @@ def _begin_arguments(node_id: NodeId, rows: Sequence[NewExecution]) -> Iterator[
     yield [row.function_id for row in rows]
     yield [row.revision for row in rows]
     yield [row.function_name for row in rows]
-    yield [row.by_name for row in rows]
     yield [row.input for row in rows]
+    yield [row.id for row in rows if row.by_name]
 
 
 def _end_arguments(rows: Sequence[FinishedExecution]) -> Iterator[object]:
     ids = [row.id for row in rows]
     yield ids
-    yield [row.status.value for row in rows]
     yield [row.output for row in rows]
     yield [row.error_message for row in rows]
     yield [row.logs for row in rows]
