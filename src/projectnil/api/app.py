@@ -1,7 +1,6 @@
 """The ASGI application."""
 
 import asyncio
-from collections.abc import Mapping
 
 import msgspec
 from starlette.requests import Request
@@ -17,7 +16,7 @@ from projectnil.api.memory import FREE_BYTES, HOLDING
 from projectnil.api.openapi import openapi_document
 from projectnil.api.problems import REFUSED, PathNotFound, error_response
 from projectnil.api.request_id import HEADER, request_id_of
-from projectnil.api.routes import OPERATIONS, Handler, Route, Routes, check_query
+from projectnil.api.routes import OPERATIONS, Handler, Route, Routes
 from projectnil.postgres.errors import DATABASE_ERRORS
 
 
@@ -29,6 +28,7 @@ class Application:
 
     def __init__(self, context: ApiContext) -> None:
         self._context = context
+        self._troubles = context.troubles
         self._routes = Routes(OPERATIONS, document_handlers())
         self._cross_origin = CrossOriginPolicy(context.settings.known_hosts, context.settings.allowed_origins)
 
@@ -37,15 +37,23 @@ class Application:
         identifier = scope["request_id"] = request_id_of(headers)
         scope[CONTEXT] = self._context
         request = Request(scope, receive)
-        origin = None
+        origin = route = None
         try:
             if REFUSED in scope:
                 raise scope[REFUSED]
             origin = self._cross_origin.check(scope, headers)
-            response = await self._respond(request, headers, origin)
+            if origin is not None and is_preflight(scope, headers):
+                response = preflight_response(headers, self._routes.methods(scope))
+            else:
+                route = self._routes.find(scope)
+                response = await route.handler(request)
+                if self._troubles.is_any:
+                    self._troubles.succeeded(_work(route))
             if HOLDING in scope or len(response.body) > FREE_BYTES:
                 holding_of(request).resize(len(response.body))
         except Exception as error:
+            if route is not None and isinstance(error, DATABASE_ERRORS) and scope["method"] not in ("GET", "HEAD"):
+                self._troubles.failed(_work(route), error)
             response = error_response(request, error)
         self._cross_origin.add_headers(response, origin)
         response.raw_headers.append((HEADER, identifier.encode()))
@@ -54,23 +62,6 @@ class Application:
         finally:
             if HOLDING in scope:
                 scope[HOLDING].release()
-
-    async def _respond(self, request: Request, headers: Mapping[bytes, bytes], origin: str | None) -> Response:
-        scope = request.scope
-        if origin is not None and is_preflight(scope, headers):
-            return preflight_response(headers, self._routes.methods(scope))
-        route = self._routes.find(scope)
-        if route.operation is not None and scope["query_string"]:
-            check_query(scope, route.operation)
-        try:
-            response = await route.handler(request)
-        except DATABASE_ERRORS as error:
-            if request.method not in ("GET", "HEAD"):
-                self._context.troubles.failed(_work(route), error)
-            raise
-        if self._context.troubles.is_any:
-            self._context.troubles.succeeded(_work(route))
-        return response
 
 
 def _work(route: Route) -> str:

@@ -42,7 +42,10 @@ async def read_body(request: Request, most_bytes: int) -> bytes | bytearray:
     body: bytes | bytearray = b""
     more = True
     while more:
-        sent, more = await _next_chunk(request)
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        sent, more = message["body"], message["more_body"]
         chunk = sent if decoder is None else decoder.decode(sent, most_bytes - len(body))
         if len(body) + len(chunk) > most_bytes:
             raise TooLarge("the request body", most_bytes)
@@ -52,13 +55,6 @@ async def read_body(request: Request, most_bytes: int) -> bytes | bytearray:
     if decoder is not None:
         decoder.check_complete()
     return body
-
-
-async def _next_chunk(request: Request) -> tuple[bytes, bool]:
-    message = await request.receive()
-    if message["type"] == "http.disconnect":
-        raise ClientDisconnect
-    return message["body"], message["more_body"]
 
 
 def _joined(body: bytes | bytearray, chunk: bytes) -> bytes | bytearray:

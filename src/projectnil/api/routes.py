@@ -387,11 +387,16 @@ class Routes:
             self._add("GET", path, Route(handler))
 
     def find(self, scope: Scope) -> Route:
-        """The route; the id or the name goes to `path_params`. Raises PathNotFound, MethodNotAllowed."""
+        """The route; the id or the name goes to `path_params`.
+
+        Raises PathNotFound, MethodNotAllowed, InvalidInput for a query that the operation does not have.
+        """
         by_method = self._of_path(scope)
         route = by_method.get(scope["method"])
         if route is None:
             raise MethodNotAllowed(", ".join(sorted(by_method)))
+        if scope["query_string"] and route.operation is not None:
+            _check_query(scope, route.operation)
         return route
 
     def methods(self, scope: Scope) -> list[str]:
@@ -416,7 +421,7 @@ class Routes:
             by_method["HEAD"] = route
 
 
-def check_query(scope: Scope, operation: Operation) -> None:
+def _check_query(scope: Scope, operation: Operation) -> None:
     """Refuses a query that the operation does not have, or that could be read in two ways. Raises InvalidInput."""
     seen: set[str] = set()
     query = scope["query_string"].decode("latin-1")

@@ -25,12 +25,14 @@ from projectnil.bootstrap.http_upgrade import parser_behind_head
 
 # What is parsed at a time: no more than so much of a head is beyond its bound before that is noticed.
 _SLICE_BYTES = 16 * 1024
-# A head of small headers takes many times its size in memory.
+# A head of small headers takes many times its size in memory. Counted after each slice.
 _MOST_HEADERS = 256
 # A client that sends more requests than this ahead of their answers is answered these, and may send the rest again.
 _MOST_PIPELINED = 32
 # For a client to read why it was refused, while it is still sending; and to be heard when there are too many.
 _LINGER_S = 2.0
+# A body up to this size is copied behind its head: one piece is quicker to send than two.
+_JOINED_BYTES = 16 * 1024
 _HEALTH = "/health"
 
 
@@ -152,8 +154,10 @@ class HttpProtocol(HttpToolsProtocol):
                     raise
                 data = data[upgrade.args[0] :]
                 self._ignore_upgrade()
-        if self._has_message and self._fed_bytes > self._bounds.head_bytes + _SLICE_BYTES:
-            raise self._head_too_large()
+        if self._has_message:  # it is not complete yet
+            if self._fed_bytes > self._bounds.head_bytes + _SLICE_BYTES:
+                raise self._head_too_large()
+            self._check_count()
 
     def _ignore_upgrade(self) -> None:
         """Take back that the message is complete: see http_upgrade."""
@@ -184,16 +188,11 @@ class HttpProtocol(HttpToolsProtocol):
             raise Refused(PATH_TOO_LONG, f"path and query may have at most {self._bounds.path_bytes:,} bytes")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._in_head:  # a trailer: nothing here wants it
-            return
-        name = name.lower()
-        if name == b"expect" and value.lower() == b"100-continue":
-            self.expect_100_continue = True
-        self.headers.append((name, value))
-        if len(self.headers) > _MOST_HEADERS:
-            raise Refused(HEAD_TOO_LARGE, f"there may be at most {_MOST_HEADERS} headers")
+        if self._in_head:  # nothing here wants a trailer
+            self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
+        self._check_count()
         if self._fed_bytes > self._bounds.head_bytes:
             self._check_head()
         version = self.parser.get_http_version()
@@ -205,11 +204,16 @@ class HttpProtocol(HttpToolsProtocol):
         if version == "1.0" and any(name == b"transfer-encoding" for name, _ in self.headers):
             # RFC 9112, section 6.1: its framing is faulty, and some proxy may read it otherwise.
             raise Refused(MALFORMED_REQUEST, "HTTP/1.0 has no Transfer-Encoding")
+        self.expect_100_continue = dict(self.headers).get(b"expect", b"").lower() == b"100-continue"
         self._set_target(scope)
         if self._is_extra and scope["path"] != _HEALTH:
             scope[REFUSED] = Refused(TOO_MANY_CONNECTIONS, _TOO_MANY, _LATER)
         self._in_head = False
         self._begin(version != "1.0" and self.parser.should_keep_alive() and not self._is_extra)
+
+    def _check_count(self) -> None:
+        if len(self.headers) > _MOST_HEADERS:
+            raise Refused(HEAD_TOO_LARGE, f"there may be at most {_MOST_HEADERS} headers")
 
     def _check_head(self) -> None:
         """The exact size, which was only estimated so far: requests may have come in one piece."""
@@ -396,15 +400,19 @@ class _Cycle(RequestResponseCycle):
             await self._drained()
 
     def _write(self, head: Any, body: bytes) -> None:
-        lines = [STATUS_LINE[head["status"]]]
-        lines += [b"%b: %b\r\n" % header for header in self.default_headers]
-        lines += [b"%b: %b\r\n" % header for header in head["headers"]]
+        headers = [*self.default_headers, *head["headers"]]
         if not self.keep_alive:
-            lines.append(b"connection: close\r\n")
-        text = b"".join(lines)
-        if text.count(b"\n") != len(lines) or text.count(b"\r") != len(lines):
+            headers.append((b"connection", b"close"))
+        lines = [b"%b: %b\r\n" % header for header in headers]
+        text = b"%b%b\r\n" % (STATUS_LINE[head["status"]], b"".join(lines))
+        if not text.count(b"\n") == text.count(b"\r") == len(lines) + 2:
             raise RuntimeError("a header holds a line end")
-        self.transport.writelines((text, b"\r\n", b"" if self.scope["method"] == "HEAD" else body))
+        if self.scope["method"] == "HEAD":
+            body = b""
+        if len(body) <= _JOINED_BYTES:
+            self.transport.write(text + body)
+        else:
+            self.transport.writelines((text, body))
 
     async def _drained(self) -> None:
         if not self.disconnected:
