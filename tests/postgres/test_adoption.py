@@ -158,8 +158,9 @@ async def test_executions_are_paged_by_age_whatever_is_asked(adopted: Pool) -> N
     # Hours apart: their ids have no random digits that would tell them apart within a millisecond.
     for moment, hours in (("now()", 3), ("'1990-01-01'::timestamptz", 4)):
         await adopted.execute(
-            "INSERT INTO executions (id, function_id, status, output, created_at) SELECT overlay(execution_id_bound("
-            f"{moment})::text placing '4' from 15)::uuid, $1, 'COMPLETED', '7', now() - interval '30 days {hours} hours'",
+            "INSERT INTO executions (id, function_id, status, output, created_at) SELECT"
+            f" overlay(execution_id_bound({moment})::text placing '4' from 15)::uuid, $1, 'COMPLETED', '7',"
+            f" now() - interval '30 days {hours} hours'",
             function_id,
         )
     for wanted, condition in (
