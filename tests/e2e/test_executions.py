@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from tests.support.functions import ECHO, FAIL, SPIN, execute, ready
+from tests.support.functions import ECHO, FAIL, execute, ready
 
 CHATTY = """
 export function handle(input: string): string {
@@ -55,11 +55,6 @@ def test_a_function_that_throws_is_a_200_that_failed_with_message_file_line_and_
     assert result["errorMessage"] == "abort: no luck today in function.ts(1:49)"
     recorded = http.get(f"/executions/{result['id']}").json()
     assert (recorded["status"], recorded["errorMessage"]) == ("FAILED", result["errorMessage"])
-
-
-def test_a_function_that_spins_fails_by_its_time_limit(http: httpx.Client) -> None:
-    result = execute(http, ready(http, SPIN), {})
-    assert result["errorMessage"] == "timeout: the function ran longer than its limit of 10 s"
 
 
 def test_what_a_function_logs_is_in_the_details(http: httpx.Client) -> None:

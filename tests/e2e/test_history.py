@@ -1,7 +1,7 @@
 """Past executions over HTTP: filtered, searched, deleted."""
 
-import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -114,18 +114,25 @@ def test_deleting_an_execution_that_is_not_there_is_a_404(http: httpx.Client) ->
     assert (answer.status_code, answer.json()["type"]) == (404, "/docs#execution-not-found")
 
 
-def test_an_execution_that_runs_is_listed_as_running_and_cannot_be_deleted(http: httpx.Client) -> None:
+def test_an_execution_that_spins_is_listed_as_running_cannot_be_deleted_and_fails_by_its_time_limit(
+    http: httpx.Client,
+) -> None:
     function_id = ready(http, SPIN)
-    running = threading.Thread(target=execute, args=(http, function_id, {}))
-    running.start()
     query = {"status": "RUNNING", "function": function_id}
-    eventually("a running execution", lambda: bool(http.get("/executions", params=query).json()))
-    (item,) = http.get("/executions", params=query).json() or [None]
-    if item is not None:
+
+    def running() -> list[dict[str, Json]]:
+        found: list[dict[str, Json]] = http.get("/executions", params=query).json()
+        return found
+
+    with ThreadPoolExecutor(1) as caller:
+        result = caller.submit(execute, http, function_id, {})
+        eventually("a running execution", lambda: bool(running()))
+        (item,) = running()
         assert item["durationMs"] is None
-        answer = http.delete(f"/executions/{item['id']}")
-        assert answer.status_code in (204, 409)
-    running.join()
+        assert http.delete(f"/executions/{item['id']}").status_code == 409
+    assert result.result()["errorMessage"] == "timeout: the function ran longer than its limit of 10 s"
+    assert running() == []
+    assert http.delete(f"/executions/{item['id']}").status_code == 204
 
 
 # What is executed is what was meant
