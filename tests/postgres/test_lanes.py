@@ -543,3 +543,49 @@ async def test_another_compilers_module_has_no_figures(pool: Pool) -> None:
     details = await catalog.get_function(pool, function.id)
     assert (details.status, details.revision) == (FunctionStatus.READY, 2)
     assert details.compilation == Compilation(tries=1, total_duration_ms=400, total_cpu_ms=500)
+
+
+async def analyze_while_empty(pool: Pool) -> None:
+    """As autovacuum does with a queue that was used: the planner expects no job in it from then on."""
+    await send_foreign(pool, str(uuid.uuid4()), "gone")
+    await pool.execute("DELETE FROM pgmq.q_compilation_jobs")
+    await pool.execute("ANALYZE pgmq.q_compilation_jobs, compilation_turns")
+
+
+async def reads(conn: Connection | Pool) -> int:
+    total: int = await conn.fetchval("SELECT sum(read_ct)::integer FROM pgmq.q_compilation_jobs")
+    return total
+
+
+@pytest.mark.parametrize("newest", [False, True])
+async def test_one_job_is_taken_at_a_time_whatever_the_planner_expects(pool: Pool, newest: bool) -> None:
+    await analyze_while_empty(pool)
+    for number in range(8):
+        await registration.register(pool, new(f"source {number}"))
+    for taken in range(1, 4):
+        async with pool.acquire() as conn:
+            assert await turns.take(conn, "assemblyscript", slow=False, newest=newest, visibility_s=30)
+        assert await reads(pool) == taken
+
+
+async def test_one_job_in_an_unknown_language_is_read_at_a_time_whatever_the_planner_expects(pool: Pool) -> None:
+    await analyze_while_empty(pool)
+    for number in range(8):
+        await send_foreign(pool, str(uuid.uuid4()), f"source {number}")
+    async with pool.acquire() as conn:
+        messages = await queues.read_jobs_in_other_languages(conn, ["cobol"], visibility_s=30, most=1)
+    assert (len(messages), await reads(pool)) == (1, 1)
+
+
+async def test_jobs_that_are_as_slow_keep_their_distances_whatever_the_planner_expects(pool: Pool) -> None:
+    await analyze_while_empty(pool)
+    function_id = str(uuid.uuid4())
+    for number in range(4):
+        await send_foreign(pool, function_id, f"source {number}")
+    where = "FROM compilation_turns ORDER BY job_id"
+    before = [row[0] for row in await pool.fetch(f"SELECT turn_at {where}")]
+    async with pool.acquire() as conn:
+        await turns.remember_slow(conn, await conn.fetchval("SELECT min(job_id) FROM compilation_turns"))
+        after = await conn.fetch(f"SELECT turn_at, slow {where}")
+    assert [row["slow"] for row in after] == [True] * 4
+    assert [row["turn_at"] - before[0] for row in after] == [10 * (turn_at - before[0]) for turn_at in before]

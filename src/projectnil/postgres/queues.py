@@ -13,14 +13,15 @@ _COLUMNS = "msg_id, read_ct, enqueued_at, message, headers"
 _READ = f"SELECT {_COLUMNS} FROM pgmq.read($1, $2, $3)"
 _READ_CONTAINING = f"SELECT {_COLUMNS} FROM pgmq.read($1, $2, $3, $4::jsonb)"
 _READ_OTHER_LANGUAGES = """
--- Jobs that pgmq's conditional read cannot ask for: those in none of the given languages.
-UPDATE pgmq.q_compilation_jobs AS job
-SET vt = clock_timestamp() + make_interval(secs => $2), read_ct = read_ct + 1
-FROM (
+-- Jobs that pgmq's conditional read cannot ask for: those in none of the given languages. Chosen in a CTE, as in turns.py.
+WITH chosen AS MATERIALIZED (
     SELECT msg_id FROM pgmq.q_compilation_jobs
     WHERE vt <= clock_timestamp() AND (message ->> 'language' = ANY ($1::text[])) IS NOT TRUE
     ORDER BY msg_id LIMIT $3 FOR UPDATE SKIP LOCKED
-) AS chosen
+)
+UPDATE pgmq.q_compilation_jobs AS job
+SET vt = clock_timestamp() + make_interval(secs => $2), read_ct = read_ct + 1
+FROM chosen
 WHERE job.msg_id = chosen.msg_id
 RETURNING job.msg_id, job.read_ct, job.enqueued_at, job.message, job.headers
 """

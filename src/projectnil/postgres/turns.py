@@ -9,16 +9,19 @@ from projectnil.postgres.connections import Connection
 from projectnil.postgres.queues import Message
 
 _TAKE = """
-UPDATE pgmq.q_compilation_jobs AS job
-SET vt = clock_timestamp() + make_interval(secs => $3), read_ct = read_ct + 1
-FROM (
+-- Chosen in a CTE, which runs once. The planner may run a subquery of FROM for each row that it is joined to, and each
+-- run would pass over the job that the one before it took, and take another.
+WITH chosen AS MATERIALIZED (
     SELECT waiting.msg_id
     FROM compilation_turns AS turn
     JOIN pgmq.q_compilation_jobs AS waiting
       ON waiting.msg_id = turn.job_id AND waiting.enqueued_at = turn.enqueued_at
     WHERE turn.language = $1 AND turn.slow = $2 AND waiting.vt <= clock_timestamp() AND {condition}
     ORDER BY turn.turn_at {direction}, turn.job_id {direction} LIMIT 1 FOR UPDATE OF waiting SKIP LOCKED
-) AS chosen
+)
+UPDATE pgmq.q_compilation_jobs AS job
+SET vt = clock_timestamp() + make_interval(secs => $3), read_ct = read_ct + 1
+FROM chosen
 WHERE job.msg_id = chosen.msg_id
 RETURNING job.msg_id, job.read_ct, job.enqueued_at, job.message, job.headers
 """
@@ -61,19 +64,17 @@ WHERE turn.job_id = $1 AND turn.source_sha256 = slow_sources.source_sha256
 _MOVE_ALIKE = """
 -- What another transaction has locked stays where it is: its compiler finds out by itself. The turns of one function
 -- are now as far apart as slow jobs take.
+WITH alike AS MATERIALIZED (
+    SELECT waiting.job_id, waiting.function_id, waiting.turn_at
+    FROM compilation_turns AS known
+    JOIN compilation_turns AS waiting
+      ON waiting.source_sha256 = known.source_sha256 OR waiting.function_id = known.function_id
+    WHERE known.job_id = $1 AND NOT waiting.slow
+    FOR UPDATE OF waiting SKIP LOCKED
+)
 UPDATE compilation_turns AS turn
-SET slow = true, turn_at = first_at + 10 * (turn_at - first_at)
-FROM (
-    SELECT alike.job_id, min(alike.turn_at) OVER (PARTITION BY alike.function_id) AS first_at
-    FROM (
-        SELECT waiting.job_id, waiting.function_id, waiting.turn_at
-        FROM compilation_turns AS known
-        JOIN compilation_turns AS waiting
-          ON waiting.source_sha256 = known.source_sha256 OR waiting.function_id = known.function_id
-        WHERE known.job_id = $1 AND NOT waiting.slow
-        FOR UPDATE OF waiting SKIP LOCKED
-    ) AS alike
-) AS found
+SET slow = true, turn_at = first_at + 10 * (turn.turn_at - first_at)
+FROM (SELECT job_id, min(turn_at) OVER (PARTITION BY function_id) AS first_at FROM alike) AS found
 WHERE turn.job_id = found.job_id
 """
 _PRUNE = "DELETE FROM slow_sources WHERE seen_at < clock_timestamp() - $1::interval"
