@@ -131,6 +131,30 @@ async def test_what_waited_for_its_compiler_is_compiled(adopted: Pool) -> None:
     }
 
 
+async def test_who_waits_for_a_job_that_is_not_there_or_cannot_be_read_goes_on(predecessor: str) -> None:
+    conn = await connect(predecessor)
+    await conn.execute(
+        "INSERT INTO functions (name, language, source, status)"
+        " SELECT name, 'assemblyscript', 'good', state::function_status"
+        " FROM (VALUES ('no job', 'PENDING'), ('lost', 'COMPILING'), ('malformed', 'PENDING')) AS rows (name, state)"
+    )
+    await conn.execute(
+        "SELECT pgmq.send('compilation_jobs', jsonb_build_object('functionId', id, 'source', 5))"
+        " FROM functions WHERE name = 'malformed'"
+    )
+    await conn.close()
+    await adopt(predecessor)
+    async with opened_pool(predecessor, 4) as pool:
+        while await compilation.compile_next(pool, FakeToolchain(), visibility_s=30, max_reads=3):
+            pass
+        while await compilation.answer_unserved(pool, Language, visibility_s=30):
+            pass
+        while await results.apply_next(pool, visibility_s=30):
+            pass
+        rows = await pool.fetch("SELECT name, status FROM functions WHERE name IN ('no job', 'lost', 'malformed')")
+    assert dict(map(tuple, rows)) == {"no job": "READY", "lost": "READY", "malformed": "FAILED"}
+
+
 async def test_functions_are_listed_by_age(adopted: Pool) -> None:
     found = await catalog.list_functions(adopted, FunctionFilter(), before=None, most=10)
     assert [function.name for function in found] == list(STATES)

@@ -351,6 +351,48 @@ async def test_a_malformed_job_fails_the_function_that_it_names(pool: Pool, chan
     assert await lengths(pool) == (0, 0)
 
 
+FOREIGN = """
+INSERT INTO functions (name, language, source, status) VALUES ('f', 'assemblyscript', 'its source', 'PENDING')
+RETURNING id::text
+"""
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"language": "assemblyscript"},
+        {"language": "assemblyscript", "source": None},
+        {"language": "assemblyscript", "source": 5},
+        {"source": "its source"},
+        {"language": ["assemblyscript"], "source": "its source"},
+        {},
+    ],
+)
+async def test_a_malformed_job_of_another_api_fails_the_function_that_it_names(
+    pool: Pool, fields: dict[str, Any]
+) -> None:
+    function_id = FunctionId(await pool.fetchval(FOREIGN))
+    await pool.execute(
+        "SELECT pgmq.send('compilation_jobs', $1::jsonb)", json.dumps({"functionId": function_id, **fields})
+    )
+    assert await compile_one(pool) or await compilation.answer_unserved(pool, Language, visibility_s=30)
+    await apply_one(pool)
+    details = await catalog.get_function(pool, function_id)
+    assert details.status is FunctionStatus.FAILED
+    assert "the compilation job cannot be read" in (details.compile_error or "")
+    assert await lengths(pool) == (0, 0)
+
+
+async def test_a_malformed_job_beside_a_good_one_leaves_the_function_to_that(pool: Pool) -> None:
+    function = await registration.register(pool, new())
+    await pool.execute("SELECT pgmq.send('compilation_jobs', $1::jsonb)", json.dumps({"functionId": function.id}))
+    assert await compile_one(pool)
+    assert await compilation.answer_unserved(pool, Language, visibility_s=30)
+    while await apply_one(pool):
+        pass
+    assert await status(pool, function) is FunctionStatus.READY
+
+
 async def test_a_job_without_a_language_fails_the_function_that_it_names(pool: Pool) -> None:
     function = await registration.register(pool, new())
     await pool.execute("UPDATE pgmq.q_compilation_jobs SET message = message - 'language'")
@@ -369,6 +411,25 @@ async def test_a_result_that_names_no_function_is_archived_and_does_not_stop_the
     assert await pool.fetchval("SELECT count(*) FROM pgmq.a_compilation_results") == 1
 
 
+UNUSABLE: list[dict[str, Any]] = [
+    {"success": True},
+    *({"success": True, "wasmBinary": text} for text in ("", "!!!", "AA")),
+]
+
+
+@pytest.mark.parametrize("fields", UNUSABLE)
+async def test_a_result_without_a_module_is_logged_with_its_id_and_kept(pool: Pool, fields: dict[str, Any]) -> None:
+    function = await registration.register(pool, new())
+    message = json.dumps({"functionId": function.id, **fields})
+    await pool.execute("SELECT pgmq.send('compilation_results', $1::jsonb)", message)
+    with structlog.testing.capture_logs() as logs:
+        assert await apply_one(pool) == results.Applied(function.id, FunctionStatus.FAILED)
+    (warning,) = [entry for entry in logs if entry["log_level"] == "warning"]
+    assert (warning["functionId"], warning["messageId"]) == (function.id, 1)
+    assert "wasmBinary" in warning["reason"]
+    assert await pool.fetchval("SELECT count(*) FROM pgmq.a_compilation_results") == 1
+
+
 @pytest.mark.parametrize("fields", [{}, {"success": "yes"}, {"success": True, "wasmBinary": 7}, {"error": {}}])
 @pytest.mark.parametrize("headers", [None, '{"revision": 1}'])
 async def test_a_malformed_result_fails_the_function_that_it_names(
@@ -379,7 +440,8 @@ async def test_a_malformed_result_fails_the_function_that_it_names(
     await pool.execute("SELECT pgmq.send('compilation_results', $1::jsonb, $2::jsonb)", message, headers)
     with structlog.testing.capture_logs() as logs:
         assert await apply_one(pool) == results.Applied(function.id, FunctionStatus.FAILED)
-    assert [entry["functionId"] for entry in logs if "messageId" in entry] == [function.id]
+    (warning,) = [entry for entry in logs if entry["log_level"] == "warning"]
+    assert (warning["functionId"], warning["messageId"]) == (function.id, 1)
     details = await catalog.get_function(pool, function.id)
     assert (details.compile_error or "").startswith("the compiler's answer cannot be read: ")
     assert await pool.fetchval("SELECT count(*) FROM pgmq.a_compilation_results") == 1

@@ -125,27 +125,28 @@ async def _apply(pool: Pool, answer: _Answer) -> Applied:
 
 
 async def _read(message: Message, why_it_cannot_run: WhyItCannotRun) -> _Answer | None:
-    """None for a message that names no function: it stays in the archive for its sender to see."""
+    """None for a message that names no function. What cannot be used stays in the archive for its sender to see."""
     revision = decode_headers(message.headers, message.body).revision
     try:
         result = decode_result(message.body)
+        function_id = FunctionId(result.function_id)
+        return _Answer(message, function_id, revision, await _verdict(result, why_it_cannot_run))
     except MalformedMessage as error:
-        log.warning("compilation.result.dropped", messageId=message.id, functionId=error.function_id, reason=str(error))
         if error.function_id is None:
+            log.warning("compilation.result.dropped", messageId=message.id, reason=str(error))
             return None
-        verdict = f"the compiler's answer cannot be read: {error}"
-        return _Answer(message, error.function_id, revision, storable(verdict), is_kept=True)
-    return _Answer(message, FunctionId(result.function_id), revision, await _verdict(result, why_it_cannot_run))
+        function_id, verdict = error.function_id, f"the compiler's answer cannot be read: {error}"
+    except InvalidInput as error:
+        verdict = f"the compiler's answer cannot be used: {error}"
+    log.warning("compilation.result.unusable", messageId=message.id, functionId=function_id, reason=verdict)
+    return _Answer(message, function_id, revision, storable(verdict), is_kept=True)
 
 
 async def _verdict(result: CompilationResult, why_it_cannot_run: WhyItCannotRun) -> bytes | str:
-    """The module, or why there is none."""
+    """The module, or why there is none. Raises InvalidInput when the result lacks what it says it has."""
     if not result.success:
         return storable(result.error or "") or "the compiler gave no reason"
-    try:
-        wasm = wasm_of(result)
-    except InvalidInput as error:
-        return f"the compiler's answer cannot be used: {error}"
+    wasm = wasm_of(result)
     problem = await why_it_cannot_run(wasm)
     return wasm if problem is None else storable(f"it compiled, but the module cannot run here: {problem}")
 
@@ -223,9 +224,20 @@ async def _mark(conn: Connection, answer: _Answer, revision: int) -> _Outcome:
 def _log(answer: _Answer, outcome: _Outcome) -> None:
     if outcome.queued_again is not None:
         jobs.log_published(outcome.queued_again)
-    function_id, revision = answer.function_id, outcome.revision
+    message_id, function_id, revision = answer.message.id, answer.function_id, outcome.revision
     if outcome.status is None:
-        reason = outcome.reason
-        log.info("compilation.result.dropped", functionId=function_id, revision=revision, reason=reason)
+        log.info(
+            "compilation.result.dropped",
+            messageId=message_id,
+            functionId=function_id,
+            revision=revision,
+            reason=outcome.reason,
+        )
     else:
-        log.info("compilation.result.applied", functionId=function_id, revision=revision, status=outcome.status)
+        log.info(
+            "compilation.result.applied",
+            messageId=message_id,
+            functionId=function_id,
+            revision=revision,
+            status=outcome.status,
+        )

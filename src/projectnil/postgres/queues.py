@@ -13,7 +13,7 @@ _COLUMNS = "msg_id, read_ct, enqueued_at, message, headers"
 _READ = f"SELECT {_COLUMNS} FROM pgmq.read($1, $2, $3)"
 _READ_CONTAINING = f"SELECT {_COLUMNS} FROM pgmq.read($1, $2, $3, $4::jsonb)"
 _READ_OTHER_LANGUAGES = """
--- Jobs that pgmq's conditional read cannot ask for: those in none of the given languages. Chosen in a CTE, as in turns.py.
+-- Jobs that pgmq's conditional read cannot ask for: those in none of the given languages. Why in a CTE: see turns.py.
 WITH chosen AS MATERIALIZED (
     SELECT msg_id FROM pgmq.q_compilation_jobs
     WHERE vt <= clock_timestamp() AND (message ->> 'language' = ANY ($1::text[])) IS NOT TRUE
