@@ -440,6 +440,25 @@ def test_unfinished_requests_hold_no_more_than_they_may_and_small_ones_pass(
     eventually("room", lambda: http.post("/functions", json=large).status_code == 415)
 
 
+@pytest.mark.parametrize("ending", ["closed", "finished"])
+def test_the_memory_of_large_requests_is_given_back(platform: Platform, ending: str) -> None:
+    api = psutil.Process(_api_pid(platform))
+    before_bytes = api.memory_info().rss
+    head = b"POST /functions HTTP/1.1\r\n" + HOST + b"Content-Length: %d\r\n\r\n" % SHORT_OF
+    for _ in range(4):
+        with contextlib.ExitStack() as held:
+            connections = [held.enter_context(connected(platform)) for _ in range(6)]
+            for connection in connections:
+                connection.sendall(head + b" " * (SHORT_OF - 1))
+            eventually("one too many", lambda: bool(_readable(connections)))
+            if ending == "finished":
+                for connection in connections:
+                    connection.sendall(b" ")
+                    read_answer(connection)
+    # Each round held five bodies.
+    eventually("room", lambda: api.memory_info().rss - before_bytes < 5 * SHORT_OF)
+
+
 def test_what_an_encoded_body_grows_to_counts(platform: Platform) -> None:
     encoded = gzip.compress(b" " * SHORT_OF)
     head = (

@@ -55,6 +55,8 @@ class Application:
             if route is not None and isinstance(error, DATABASE_ERRORS) and scope["method"] not in ("GET", "HEAD"):
                 self._troubles.failed(_work(route), error)
             response = error_response(request, error)
+            # Where it came from may keep it, and it would keep the frames that it passed, with a body of megabytes.
+            error.__traceback__ = None
         self._cross_origin.add_headers(response, origin)
         response.raw_headers.append((HEADER, identifier.encode()))
         try:

@@ -15,7 +15,7 @@ from projectnil.bootstrap.migration import wait_for_migrated
 from projectnil.config import Settings
 from projectnil.domain.errors import PlatformError
 from projectnil.postgres.errors import ANY_ERROR
-from projectnil.processes import DEFAULT_SLICES_NS, SHORT_SLICES_NS, hide_from_siblings, take_slices
+from projectnil.processes import DEFAULT_SLICES_NS, SHORT_SLICES_NS, give_back_large_memory, hide_from_siblings, take_slices
 
 log = structlog.get_logger()
 
@@ -33,6 +33,7 @@ def run_part(
     hide_from_siblings()
     # A compiler computes for long, and callers of functions should not wait for it.
     take_slices(SHORT_SLICES_NS if part == "api" else DEFAULT_SLICES_NS)
+    give_back_large_memory()
     # uvloop is for the api, whose speed matters; it cannot start a process as another user.
     run = uvloop.run if part == "api" else asyncio.run
     return run_to_exit_code(_part(part, settings, listener, on_ready, probes_fd), part, run)
