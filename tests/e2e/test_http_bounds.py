@@ -374,6 +374,23 @@ def test_one_connection_too_many_is_a_503_and_health_still_answers(bounded: Plat
     _wait_until_served(bounded)
 
 
+UNFINISHED = b"POST /functions HTTP/1.1\r\n" + HOST + b"Content-Type: application/json\r\nContent-Length: 9\r\n\r\n"
+
+
+def test_beyond_all_connections_that_are_heard_a_newer_one_takes_the_place_of_an_older(bounded: Platform) -> None:
+    with contextlib.ExitStack() as held:
+        older = [held.enter_context(connected(bounded)) for _ in range(CONNECTIONS + BEYOND)]
+        for connection in older:
+            connection.sendall(b"GET /health HTTP/1.1\r\n")
+        for _ in range(20):
+            assert ask(bounded, b"GET /health HTTP/1.1\r\n" + HOST + b"\r\n").status == 200
+            assert ask(bounded, GET + b"\r\n").status in (503, 200)  # by now the first may have been given up
+            held.enter_context(connected(bounded)).sendall(UNFINISHED)
+        for connection in older[CONNECTIONS:][:10]:
+            assert_refused(read_answer(connection), 503, "too-many-connections", "PROJECTNIL_HTTP_CONNECTIONS")
+    _wait_until_served(bounded)
+
+
 def test_connections_that_never_finish_a_request_use_nothing_up(bounded: Platform) -> None:
     api = psutil.Process(_api_pid(bounded))
     with contextlib.ExitStack() as held:

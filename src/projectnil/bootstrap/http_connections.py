@@ -11,7 +11,7 @@ from projectnil.config import Settings
 
 log = structlog.get_logger()
 
-# Beyond the bound so many more are heard, to tell them 503 or how the platform is.
+# Beyond the bound so many more are heard, the newest, to tell them 503 or how the platform is.
 _HEARD_BEYOND = 64
 # Of file descriptors, for everything but callers: the database, sandboxes, files, logs.
 _OTHER_FILES = 256
@@ -39,6 +39,9 @@ class Connection(Protocol):
     def give_up_if_late(self, now: float) -> None:
         """Ends a wait that is longer than its bound. now: the loop's time."""
 
+    def give_way(self) -> None:
+        """Ends, told why unless its answer is on its way: a newer one is to be heard."""
+
 
 class Connections:
     """The open connections, and the clock that looks at all of them twice a second.
@@ -49,26 +52,26 @@ class Connections:
     def __init__(self, most: int) -> None:
         self._most = most
         self._open: set[Connection] = set()
+        self._extra: dict[Connection, None] = {}  # those beyond the bound, the oldest first
         self._clock: asyncio.TimerHandle | None = None
 
-    def add(self, connection: Connection) -> None:
-        """Watch a connection until `discard`."""
+    def add(self, connection: Connection) -> bool:
+        """Watch a connection until `discard`; returns whether there are too many with it."""
         self._open.add(connection)
         if self._clock is None:
             self._wind(asyncio.get_running_loop())
+        is_extra = len(self._open) > self._most
+        if is_extra:
+            if len(self._extra) >= _HEARD_BEYOND:
+                oldest = next(iter(self._extra))
+                del self._extra[oldest]
+                oldest.give_way()
+            self._extra[connection] = None
+        return is_extra
 
     def discard(self, connection: Connection) -> None:
         self._open.discard(connection)
-
-    @property
-    def too_many(self) -> bool:
-        """Are there more than there may be?"""
-        return len(self._open) > self._most
-
-    @property
-    def far_too_many(self) -> bool:
-        """Are there more than can be heard?"""
-        return len(self._open) > self._most + _HEARD_BEYOND
+        self._extra.pop(connection, None)
 
     def _wind(self, loop: asyncio.AbstractEventLoop) -> None:
         self._clock = loop.call_later(_LOOK_EVERY_S, self._look, loop) if self._open else None

@@ -79,11 +79,7 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
         super().connection_made(cast(asyncio.Transport, Transport(transport)))
         self._since = self.loop.time()
-        self._watched.add(self)
-        self._is_extra = self._watched.too_many
-        if self._watched.far_too_many:
-            self._refuse(Refused(TOO_MANY_CONNECTIONS, _TOO_MANY, _LATER))
-            self.transport.lingers = False
+        self._is_extra = self._watched.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._watched.discard(self)
@@ -209,7 +205,7 @@ class HttpProtocol(HttpToolsProtocol):
         self.expect_100_continue = dict(self.headers).get(b"expect", b"").lower() == b"100-continue"
         self._set_target(scope)
         if self._is_extra and scope["path"] != _HEALTH:
-            scope[REFUSED] = Refused(TOO_MANY_CONNECTIONS, _TOO_MANY, _LATER)
+            scope[REFUSED] = _too_many()
         self._in_head = False
         self._begin(version != "1.0" and self.parser.should_keep_alive() and not self._is_extra)
 
@@ -331,6 +327,14 @@ class HttpProtocol(HttpToolsProtocol):
 
     # Waiting
 
+    def give_way(self) -> None:
+        """See `Connection`."""
+        if self.transport.is_lingering:
+            self.transport.abort()
+        elif not self._deaf and not (self._is_answering and self._in_head):
+            self._refuse(_too_many())
+            self.transport.lingers = False
+
     def give_up_if_late(self, now: float) -> None:
         """See `Connection`."""
         if self.transport.get_write_buffer_size():
@@ -356,6 +360,9 @@ class HttpProtocol(HttpToolsProtocol):
     def _give_up_request(self) -> None:
         if not self._has_message:  # nothing but line ends
             self.transport.close()
+            return
+        if self._is_extra:
+            self._refuse(_too_many())
             return
         bound_s = self._bounds.request_timeout_s
         self._refuse(Refused(REQUEST_TIMED_OUT, f"the request was not complete within {bound_s:g} s"))
@@ -425,8 +432,9 @@ class _PipelineFull(Exception):
     """More requests came ahead of their answers than are remembered."""
 
 
-_TOO_MANY = "there are more connections than the platform serves at once (PROJECTNIL_HTTP_CONNECTIONS); try again"
-_LATER = {"Retry-After": "1"}
+def _too_many() -> Refused:
+    detail = "there are more connections than the platform serves at once (PROJECTNIL_HTTP_CONNECTIONS); try again"
+    return Refused(TOO_MANY_CONNECTIONS, detail, {"Retry-After": "1"})
 
 
 def _refusal(error: httptools.HttpParserError) -> Refused:
