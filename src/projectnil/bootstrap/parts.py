@@ -15,7 +15,13 @@ from projectnil.bootstrap.migration import wait_for_migrated
 from projectnil.config import Settings
 from projectnil.domain.errors import PlatformError
 from projectnil.postgres.errors import ANY_ERROR
-from projectnil.processes import DEFAULT_SLICES_NS, SHORT_SLICES_NS, give_back_large_memory, hide_from_siblings, take_slices
+from projectnil.processes import (
+    DEFAULT_SLICES_NS,
+    SHORT_SLICES_NS,
+    give_back_large_memory,
+    hide_from_siblings,
+    take_slices,
+)
 
 log = structlog.get_logger()
 
