@@ -11,6 +11,7 @@ from typing import Any, get_args
 
 import pytest
 
+from projectnil.api.explanations import WHEN
 from projectnil.api.openapi import problem_kinds
 from projectnil.api.routes import OPERATIONS
 from projectnil.cli.commands import COMMANDS
@@ -97,6 +98,13 @@ def test_every_variable_a_document_names_exists(path: Path) -> None:
 def test_every_kind_of_problem_is_documented_with_its_status_and_title() -> None:
     documented = sorted(tuple(row[:3]) for row in rows(DOCS / "http-api.md", "## Errors"))
     assert documented == sorted((str(kind.status.value), kind.name, kind.title) for kind in problem_kinds())
+
+
+def test_the_page_explains_every_problem_as_the_guide_does() -> None:
+    in_table = {row[1]: row[3] for row in rows(DOCS / "http-api.md", "## Errors")}
+    assert {name: re.sub(r"\[([^]]+)\]\(#[\w-]+\)", r"\1", when) for name, when in in_table.items()} == {
+        name: when.replace("`", "") for name, when in WHEN.items()
+    }
 
 
 def test_every_way_a_function_fails_is_documented_by_the_beginning_of_its_message() -> None:

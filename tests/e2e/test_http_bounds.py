@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -467,7 +468,7 @@ def test_the_memory_of_large_requests_is_given_back(platform: Platform, ending: 
             connections = [held.enter_context(connected(platform)) for _ in range(6)]
             for connection in connections:
                 connection.sendall(head + b" " * (SHORT_OF - 1))
-            eventually("one too many", lambda: bool(_readable(connections)))
+            eventually("one too many", partial(_any_readable, connections))
             if ending == "finished":
                 for connection in connections:
                     connection.sendall(b" ")
@@ -535,6 +536,10 @@ def _leave_unread_until_refused(platform: Platform, function_id: str, held: cont
         if connection.recv(12, socket.MSG_WAITALL) == b"HTTP/1.1 503":
             return count
     return 100
+
+
+def _any_readable(connections: list[socket.socket]) -> bool:
+    return bool(_readable(connections))
 
 
 def _readable(connections: list[socket.socket]) -> list[socket.socket]:

@@ -18,7 +18,7 @@ Headers = Mapping[bytes, bytes]
 # What a page may be led to from elsewhere: they have no effect, and show nothing of what is stored.
 _PUBLIC_PAGES = frozenset(("/", "/docs", *(f"/docs/{name}" for name in GUIDES)))
 _ONCE = (b"host", b"origin", b"sec-fetch-site", b"content-type", b"content-encoding", b"content-length")
-_REQUEST_HEADERS = "Authorization, Content-Type, If-None-Match, X-Request-Id"
+_REQUEST_HEADERS = "Authorization, Content-Encoding, Content-Type, If-None-Match, X-Request-Id"
 _RESPONSE_HEADERS = "Allow, ETag, Link, Location, Retry-After, X-Request-Id"
 _PREFLIGHT_MAX_AGE_S = 600
 _REMEMBERED_HOSTS = 1000

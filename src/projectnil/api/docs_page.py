@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from projectnil.api import trying
+from projectnil.api.explanations import WHEN
 from projectnil.api.guides import GUIDES, guide_body, guide_list
 from projectnil.api.openapi import problem_in_general, problem_kinds
 
@@ -165,7 +166,7 @@ def _problems() -> Iterator[str]:
     yield "<h2 id='errors'>Errors</h2><p>The <code>type</code> of a problem leads here.</p>"
     for kind in problem_kinds():
         yield f"<article id='{kind.name}'><h3><code>{kind.status.value}</code> {escape(kind.title)} "
-        yield f"<small>{escape(kind.name)}</small></h3><pre><code>"
+        yield f"<small>{escape(kind.name)}</small></h3><p>{_inline(WHEN[kind.name])}</p><pre><code>"
         yield escape(json.dumps(problem_in_general(kind), indent=2, ensure_ascii=False))
         yield "</code></pre></article>"
 

@@ -143,7 +143,7 @@ PROBLEMS: dict[str, tuple[str, dict[str, Any]]] = {
         {},
     ),
     "function-not-found": (f"there is no function {FUNCTION_ID}", {}),
-    "execution-not-found": (f"there is no execution {EXECUTION_ID}", {}),
+    "execution-not-found": (f"there is no execution {EXECUTION_ID}", {"executionId": EXECUTION_ID}),
     "function-name-shared": (
         "2 functions are named 'add': use the id of one, or rename or delete the others",
         {"functionIds": ["019aa5c9-3f7d-7a10-b2c4-5d6e7f809a1b", FUNCTION_ID]},
