@@ -120,9 +120,9 @@ async def test_the_advice_compiles(toolchain: AssemblyScript) -> None:
   const at = [1, 2].findIndex((each) => each > 1);
   const day = Date.fromString("2026-11-21").toISOString();
   const now = new Date(Date.now()).toISOString();
-  const n: i32 = I32.parseInt("12") + <i32>x;
+  const n: i32 = JSON.parse<i32>("12") + <i32>x;
   return `${cents} ${at} ${day} ${now} ${n} ${greet()}`;""",
-        'function greet(name: string = "you"): string { return name; }',
+        'import { JSON } from "json-as"; function greet(name: string = "you"): string { return name; }',
     )
     assert isinstance(await toolchain.compile(source), Compiled)
 

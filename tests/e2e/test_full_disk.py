@@ -30,14 +30,16 @@ def test_a_full_disk_shows_in_health_as_long_as_it_is_full(data_dir: Path) -> No
         filler = fill(data_dir)
         url = f"/functions/{echo}/execute"
         eventually("no room", lambda: http.post(url, json={"input": large()}).status_code == 503)
+        detail = http.post(url, json={"input": large()}).json()["detail"]
+        assert detail == "the database cannot do this at the moment; the function was not run"
         status, found = health(http)
         assert (status, found["status"], found["database"]["status"]) == (503, "DOWN", "DOWN")
-        assert "recording executions fails" in found["database"]["detail"]
+        assert "recording executions failed, the last time" in found["database"]["detail"]
         assert "No space left on device" in found["database"]["detail"]
         assert found["sandbox"]["status"] == "DEGRADED"
         assert f"the module cache {data_dir}/modules is full" in found["sandbox"]["detail"]
         # It stays so although nothing is executed: a proxy sends nothing to an api that is DOWN.
-        eventually("still no room", lambda: "fails, the last time 0 s ago" in health(http)[1]["database"]["detail"])
+        eventually("still no room", lambda: "failed, the last time 0 s ago" in health(http)[1]["database"]["detail"])
         body = {"name": "f", "language": "assemblyscript", "source": f"// {large()}"}
         refused = http.post("/functions", json=body)
         assert (refused.status_code, refused.json()["type"]) == (503, "/docs#unavailable")

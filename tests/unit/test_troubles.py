@@ -20,9 +20,9 @@ def test_recording_comes_first_then_what_failed_last_and_then_what_works_again()
         clock.now_s += 1
     troubles.succeeded("recovery")
     assert told(troubles) == [
-        "recording executions fails, the last time 3 s ago: no room",
-        "results fails, the last time 2 s ago: no room",
-        "lease fails, the last time 4 s ago: no room",
+        "recording executions failed, the last time 3 s ago: no room",
+        "results failed, the last time 2 s ago: no room",
+        "lease failed, the last time 4 s ago: no room",
         "recovery failed 1 s ago and works again: no room",
     ]
 
@@ -43,7 +43,7 @@ def test_that_executions_cannot_be_recorded_stays_until_one_was() -> None:
     troubles = Troubles(clock)
     troubles.failed(RECORDING, OSError("no room"))
     clock.now_s += 3600
-    assert told(troubles) == ["recording executions fails, the last time 3600 s ago: no room"]
+    assert told(troubles) == ["recording executions failed, the last time 3600 s ago: no room"]
     troubles.all_succeeded()
     assert (troubles.recent(), troubles.is_any) == ([], False)
 
@@ -51,4 +51,4 @@ def test_that_executions_cannot_be_recorded_stays_until_one_was() -> None:
 def test_an_error_without_words_is_told_by_its_kind() -> None:
     troubles = Troubles(Clock())
     troubles.failed("lease", TimeoutError())
-    assert told(troubles) == ["lease fails, the last time 0 s ago: TimeoutError"]
+    assert told(troubles) == ["lease failed, the last time 0 s ago: TimeoutError"]

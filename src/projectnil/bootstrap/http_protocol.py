@@ -87,7 +87,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._rest = b""
         super().connection_lost(exc)
         # Each knows the other: megabytes of a body would wait for the garbage collector, which seldom comes.
-        self.cycle = None
+        self.cycle = None  # type: ignore[assignment] # as it begins
 
     def eof_received(self) -> bool | None:  # type: ignore[override] # True keeps our side open
         """The client has said all it wanted; what it asked is answered all the same."""

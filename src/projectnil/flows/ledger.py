@@ -22,7 +22,7 @@ from projectnil.flows.troubles import RECORDING, Troubles
 from projectnil.postgres import executions, nodes, partitions
 from projectnil.postgres.coalescer import Coalescer
 from projectnil.postgres.connections import STATEMENT_TIMEOUT_S, Connection, Pool
-from projectnil.postgres.errors import CHECK_VIOLATED, DATABASE_ERRORS, PARENT_GONE, ROW_ERRORS
+from projectnil.postgres.errors import CHECK_VIOLATED, DATABASE_ERRORS, PARENT_GONE, ROW_ERRORS, SERVER_TROUBLE
 from projectnil.postgres.executions import FinishedExecution, NewExecution, WithdrawnExecution, Write
 
 log = structlog.get_logger()
@@ -185,7 +185,8 @@ class Ledger:
         self._doubt(failure(new.id, INTERRUPTED))
         if isinstance(error, DATABASE_ERRORS):
             self._troubles.failed(RECORDING, error)
-            raise PlatformUnavailable("the database is not available; the function was not run") from error
+            why = "cannot do this at the moment" if isinstance(error, SERVER_TROUBLE) else "is not available"
+            raise PlatformUnavailable(f"the database {why}; the function was not run") from error
         raise error
 
     async def _recorded_before(self, finished: FinishedExecution) -> datetime | None:

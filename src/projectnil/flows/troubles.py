@@ -64,4 +64,4 @@ class Troubles:
         ago = f"{self._clock() - trouble.last_s:.0f} s ago"
         if trouble.is_over:
             return f"{trouble.work} failed {ago} and works again: {trouble.reason}"
-        return f"{trouble.work} fails, the last time {ago}: {trouble.reason}"
+        return f"{trouble.work} failed, the last time {ago}: {trouble.reason}"

@@ -53,7 +53,7 @@ HINTS = (
     Hint("Expected 1 arguments, but got 0", "for the present, use `new Date(Date.now())`", "new Date"),
     Hint(
         "Type '~lib/string/String' is not assignable to type 'i32'",
-        "use `I32.parseInt(text)` for a number in text; the members of an enum are whole numbers",
+        "use `JSON.parse<i32>(text)` for a number in text; the members of an enum are whole numbers",
     ),
     Hint(
         "Type '...' is not assignable to type '~lib/string/String'",
