@@ -60,6 +60,11 @@ def test_a_host_that_is_none_is_a_400(platform: Platform, host: str) -> None:
     assert answer.headers["X-Request-Id"] == answer.json()["requestId"]
 
 
+def test_a_host_that_is_none_is_shown_as_it_came(platform: Platform) -> None:
+    answer = ask(platform, "GET /health HTTP/1.1\r\nHost: évil\r\n\r\n".encode())
+    assert answer.json()["detail"] == "the Host header is not a host: évil"
+
+
 def test_http_1_1_without_host_or_with_two_is_a_400_and_http_1_0_needs_none(platform: Platform) -> None:
     assert ask(platform, b"GET /health HTTP/1.1\r\n\r\n").status == 400
     assert ask(platform, b"GET /health HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n").status == 400

@@ -118,4 +118,4 @@ def _not_allowed(pages: str) -> Refused:
 
 
 def _shown(value: bytes) -> str:
-    return value[:100].decode("latin-1")
+    return value[:100].decode(errors="replace")
