@@ -123,14 +123,20 @@ def tries(own: Path, elsewhere: Path, *, confined: bool) -> dict[str, Any]:
     if confined:
         profile = encode(node_profile(NODE, (), own, user))
         command = [sys.executable, "-I", "-m", "projectnil.confinement.launcher", profile, str(os.getpid()), *command]
-    with socket.socket(socket.AF_UNIX) as unix, socket.create_server(("127.0.0.1", 0)) as tcp:
+    with (
+        socket.socket(socket.AF_UNIX) as unix,
+        socket.create_server(("127.0.0.1", 0)) as tcp,
+        subprocess.Popen(["sleep", "600"]) as another,  # what succeeds without confinement must not meet the tests
+        contextlib.ExitStack() as ending,
+    ):
+        ending.callback(another.kill)
         unix.bind(str(elsewhere / "socket"))
         (elsewhere / "socket").chmod(0o777)
         unix.listen()
         given = {
             "unix": str(elsewhere / "socket"),
             "port": tcp.getsockname()[1],
-            "pid": os.getpid(),
+            "pid": another.pid,
             "secret": str(elsewhere / "secret"),
             "elsewhere": str(elsewhere),
         }
@@ -143,9 +149,11 @@ def tries(own: Path, elsewhere: Path, *, confined: bool) -> dict[str, Any]:
 
 
 def test_without_confinement_all_of_it_succeeds(folders: tuple[Path, Path]) -> None:
+    before = os.getpriority(os.PRIO_PROCESS, os.getpid())
     found = tries(*folders, confined=False)
+    assert os.getpriority(os.PRIO_PROCESS, os.getpid()) == before
     assert found["read"] == "a password"
-    for what in ("unix_socket", "tcp", "listen", "write", "link", "own_folder"):
+    for what in ("unix_socket", "tcp", "listen", "priority", "write", "link", "own_folder"):
         assert found[what] == "done", what
     assert found["signal"] in (True, "done")
     assert (found["program"], found["itself_again"]) == (0, 0)
