@@ -126,7 +126,7 @@ def tries(own: Path, elsewhere: Path, *, confined: bool) -> dict[str, Any]:
     with (
         socket.socket(socket.AF_UNIX) as unix,
         socket.create_server(("127.0.0.1", 0)) as tcp,
-        subprocess.Popen(["sleep", "600"]) as another,  # what succeeds without confinement must not meet the tests
+        subprocess.Popen(["/bin/sleep", "600"]) as another,  # what succeeds without confinement must not meet the tests
         contextlib.ExitStack() as ending,
     ):
         ending.callback(another.kill)
