@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -55,7 +56,7 @@ def test_the_version_and_the_help_import_next_to_nothing(pnil: Pnil) -> None:
     for option in ("--version", "--help", "-h", "help"):
         found = imported_by(pnil, option)
         assert found.isdisjoint(HEAVY | {"argparse", "http.client", "json", "projectnil.config"}), option
-        assert len([name for name in found if name.startswith("projectnil")]) <= 8
+        assert len([name for name in found if name.startswith("projectnil")]) <= 9
 
 
 def test_a_command_imports_no_framework(pnil: Pnil, tmp_path: Path) -> None:
@@ -260,6 +261,21 @@ def test_ctrl_c_while_a_command_is_imported_is_quiet(module: str) -> None:
     _, rest = process.communicate(timeout=60)
     assert "Traceback" not in rest
     assert process.returncode in (-signal.SIGINT, 1)  # 1 if it was quicker than the signal
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["list"], ["invoke", "x"]])
+def test_ctrl_c_is_quiet_from_the_first_moment_to_the_last(arguments: list[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        for delay_ms in (*range(0, 40, 2), *range(40, 190, 10)):
+            process = _started(arguments, url)
+            # Whatever it is doing then: there is no event to wait for.
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(delay_ms / 1000)
+            process.send_signal(signal.SIGINT)
+            code, _, said = _end_of(process)
+            assert (code in (-signal.SIGINT, 0), said) == (True, ""), delay_ms  # 0 if it was quicker than the signal
+            assert arguments == ["--version"] or code == -signal.SIGINT
 
 
 def test_a_shell_sees_130_after_ctrl_c() -> None:

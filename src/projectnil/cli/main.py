@@ -1,7 +1,6 @@
 """`pnil`. What it imports here is all that its help takes; the rest is imported by the command that needs it."""
 
 import os
-import signal
 import sys
 
 from projectnil import __version__
@@ -13,10 +12,9 @@ _USAGE = 2
 _INTERRUPTED = 130  # what a shell makes of SIGINT
 
 
-def run() -> None:
-    """The console script. A failure is one line on standard error, and exit code 1; 2 for a mistyped command."""
-    # Ctrl-C ends a command at once and in silence, whatever it is at. Those that run the platform see to it themselves.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+def main() -> None:
+    """Do what the command says, and exit. A failure is one line on standard error, and exit code 1; 2 for a mistyped
+    command."""
     if "_ARGCOMPLETE" in os.environ:
         from projectnil.cli.completion import complete  # noqa: PLC0415 # most commands do without it
 
@@ -74,7 +72,3 @@ def _run_command(name: str, arguments: list[str]) -> int:
     from projectnil.cli.parser import run_command  # noqa: PLC0415
 
     return run_command(command, arguments)
-
-
-if __name__ == "__main__":
-    run()

@@ -119,6 +119,8 @@ def _stopping_in_order() -> Iterator[None]:
         yield
     except PlatformError as error:
         raise CommandFailed(str(error)) from None
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _print_each(done: str, names: list[str], otherwise: str) -> None:
