@@ -152,6 +152,18 @@ def test_options_may_stand_anywhere(pnil: Pnil, tmp_path: Path) -> None:
         assert json.loads(pnil("invoke", *words).stdout)["output"] == {"a": 1}
 
 
+def test_what_follows_two_dashes_is_a_name_whatever_it_looks_like(pnil: Pnil, tmp_path: Path) -> None:
+    pnil.json("deploy", write(tmp_path, "dash.ts", ECHO), "--name=-dash")
+    assert json.loads(pnil("invoke", "--json", "--", "-dash", '{"a": 1}').stdout)["output"] == {"a": 1}
+    for words in (["show", "--", "-dash"], ["executions", "--", "-dash"]):
+        done = pnil(*words)
+        assert (done.returncode, "-dash" in done.stdout) == (0, True), done.stderr
+    assert "no function named '--json'" in pnil("show", "--", "--json").stderr
+    assert "no function named '-h'" in pnil("show", "--", "-h").stderr
+    assert pnil("show", "--", "-dash", "extra").returncode == 2
+    assert pnil("delete", "--yes", "--", "-dash").returncode == 0
+
+
 def test_every_command_takes_the_last_digits_of_an_id(pnil: Pnil, tmp_path: Path) -> None:
     function_id = pnil.deploy(tmp_path, "short", ECHO)
     short = function_id[-8:]

@@ -10,11 +10,21 @@ from projectnil.cli.failures import UsageError
 from projectnil.domain.text import visible_line
 
 
+class _Literal(str):
+    """A word after `--`: no option, whatever it looks like."""
+
+    __slots__ = ()
+
+
 class Parser(argparse.ArgumentParser):
     """A parser whose mistakes are told in our words. Options may stand before, between and after the arguments."""
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(allow_abbrev=False, formatter_class=_Wide, **arguments)
+
+    # argparse's own way of asking whether a word is an option; `--` and options anywhere do not go together in it.
+    def _parse_optional(self, arg_string: str) -> Any:
+        return None if isinstance(arg_string, _Literal) else super()._parse_optional(arg_string)
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{self.prog}: {visible_line(message)}; '{self.prog} --help' shows what it takes")
@@ -35,12 +45,19 @@ def parser_of(command: Command) -> Parser:
 def run_command(command: Command, arguments: Sequence[str]) -> int:
     """Run a command; returns its exit code."""
     parser = parser_of(command)
-    if not {"-h", "--help"}.isdisjoint(arguments):
+    words, literals = _divided(arguments)
+    if not {"-h", "--help"}.isdisjoint(words):
         print(parser.format_help(), end="")
         return 0
-    options = parser.parse_intermixed_args(arguments)
+    options = parser.parse_intermixed_args([*words, *literals])
     code: int = getattr(import_module(f"projectnil.cli.{command.module}"), command.function)(options)
     return code
+
+
+def _divided(arguments: Sequence[str]) -> tuple[Sequence[str], list[_Literal]]:
+    """The words before the first `--`, and those after it."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    return arguments[:end], [_Literal(word) for word in arguments[end + 1 :]]
 
 
 def whole_parser() -> argparse.ArgumentParser:
