@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -179,6 +180,9 @@ def test_every_command_takes_the_last_digits_of_an_id(pnil: Pnil, tmp_path: Path
 
 # Completion
 
+INSTALL = "source <(pnil --show-completion bash)"
+FISH = shutil.which("fish")
+
 
 def complete_in_bash(pnil: Pnil, folder: Path, typed: str, install: str) -> list[str]:
     """What bash offers for a line that is being typed, with what `install` set up."""
@@ -196,6 +200,7 @@ def complete_in_bash(pnil: Pnil, folder: Path, typed: str, install: str) -> list
         capture_output=True,
         text=True,
         env=pnil.environment | {"HOME": str(folder), "PATH": f"{PNIL.parent}:{os.environ['PATH']}"},
+        cwd=folder,
         timeout=60,
         check=False,
     )
@@ -223,6 +228,78 @@ def test_bash_completes_commands_options_and_functions(pnil: Pnil, tmp_path: Pat
         assert complete_in_bash(pnil, tmp_path, "pnil invoke tab-c", install) == ["tab-completed"]
     pnil.environment["PROJECTNIL_URL"] = "http://127.0.0.1:1"
     assert complete_in_bash(pnil, tmp_path, "pnil invoke tab-c", ". ~/.bashrc") in ([], [""])
+
+
+NOT_TYPEABLE = ["tab-\v1", "tab-\n2", "tab-\x1b3", "tab-\t4"]
+
+
+@pytest.fixture
+def offered(pnil: Pnil, tmp_path: Path) -> str:
+    """The short id of an execution. There are functions and files to complete."""
+    function_id = pnil.deploy(tmp_path, "tab-offered", ECHO)
+    for name in NOT_TYPEABLE:
+        pnil.json("deploy", tmp_path / "tab-offered.ts", "--name", name, "--no-wait")
+    write(tmp_path, "folder/input.json", "{}")
+    return str(pnil.json("invoke", function_id)["id"][-8:])
+
+
+OFFERS = [
+    ("show tab-", {"tab-offered", "tab-completed"}),
+    ("deploy tab-offered.ts --name tab-o", {"tab-offered"}),
+    ("deploy tab-offered.ts --language ", {"assemblyscript"}),
+    ("deploy tab-", {"tab-offered.ts"}),
+    ("deploy folder/", {"folder/input.json"}),
+    ("deploy x --description ", set()),
+    ("invoke x @fo", {"@folder/"}),
+    ("invoke x @folder/", {"@folder/input.json"}),
+    ("invoke x fo", set()),
+    ("list --status re", {"ready"}),
+    ("list --status RE", {"READY"}),
+    ("executions --since ", set()),
+    ("list --url ", set()),
+]
+
+
+def test_bash_offers_what_fits_each_argument(pnil: Pnil, tmp_path: Path, offered: str) -> None:
+    for typed, fitting in OFFERS:
+        # A word of bash's own ends at an @.
+        expected = {word.removeprefix("@") for word in fitting} or {""}
+        found = {word for word in complete_in_bash(pnil, tmp_path, f"pnil {typed}", INSTALL) if "--" not in word}
+        assert found - {"tab-completed"} == expected - {"tab-completed"}, typed
+    assert offered in complete_in_bash(pnil, tmp_path, "pnil execution ", INSTALL)
+
+
+@pytest.mark.skipif(FISH is None, reason="there is no fish here")
+def test_fish_offers_the_same_however_pnil_is_called(pnil: Pnil, tmp_path: Path, offered: str) -> None:
+    (tmp_path / "bin").symlink_to(PNIL.parent)
+    script = subprocess.run([PNIL, "--show-completion", "fish"], capture_output=True, text=True, check=True).stdout
+    for program in ("bin/pnil", "~/bin/pnil", str(PNIL)):
+        lines = [f"{program} {typed}" for typed, _ in [*OFFERS, ("execution ", set())]]
+        found = completions_in_fish(pnil, tmp_path, script, lines)
+        for (typed, expected), words in zip(OFFERS, found, strict=False):
+            assert words - {"tab-completed"} == expected - {"tab-completed"}, (program, typed)
+        assert offered in found[-1]
+
+
+def completions_in_fish(pnil: Pnil, folder: Path, script: str, lines: list[str]) -> list[set[str]]:
+    """What fish offers for each line; neither options nor what it says beside."""
+    asked = "\n".join(f"complete -C {json.dumps(line)}; echo ." for line in lines)
+    done = subprocess.run(
+        [str(FISH), "--no-config", "-c", f"{script}\n{asked}"],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env=pnil.environment | {"HOME": str(folder)},
+        timeout=60,
+        check=True,
+    )
+    found: list[set[str]] = [set()]
+    for line in done.stdout.splitlines():
+        if line == ".":
+            found.append(set())
+        elif not line.startswith("-"):
+            found[-1].add(line.split("\t")[0])
+    return found[:-1]
 
 
 @pytest.mark.parametrize("shell", ["zsh", "fish"])

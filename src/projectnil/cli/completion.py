@@ -9,6 +9,11 @@ from projectnil.cli.failures import UsageError
 
 SHELLS = ("bash", "zsh", "fish")
 
+# The program as it was typed, which need not be in the PATH: bash and zsh are given that already.
+_FISH_ASKS = """
+        set -l typed (string replace -r '^~' $HOME (commandline -opc)[1])
+        $typed 8>&1"""
+
 
 def complete() -> None:
     """Answer the shell that asks how the line goes on, and exit."""
@@ -16,7 +21,8 @@ def complete() -> None:
 
     from projectnil.cli.parser import whole_parser  # noqa: PLC0415
 
-    argcomplete.autocomplete(whole_parser(), always_complete_options="long")
+    nothing = argcomplete.SuppressCompleter()
+    argcomplete.autocomplete(whole_parser(), always_complete_options="long", default_completer=nothing)
 
 
 def install_or_show(option: str, arguments: Sequence[str]) -> int:
@@ -35,7 +41,9 @@ def install_or_show(option: str, arguments: Sequence[str]) -> int:
 def _script(shell: str) -> str:
     from argcomplete.shell_integration import shellcode  # noqa: PLC0415
 
-    return shellcode(["pnil"], shell=shell)
+    # Without the shell's own completion by files, which is wrong for most arguments. Ours offers them where they fit.
+    script = shellcode(["pnil"], shell=shell, use_defaults=False)
+    return script.replace("\n        pnil 8>&1", _FISH_ASKS) if shell == "fish" else script
 
 
 def _install(shell: str) -> Path:

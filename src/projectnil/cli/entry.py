@@ -11,7 +11,7 @@ def run() -> None:
 
 
 def _let_ctrl_c_end_us() -> None:
-    """Ctrl-C ends a command at once and in silence, whatever it is at. Those that run the platform see to it themselves.
+    """Ctrl-C ends a command at once and in silence. Those that run the platform see to it themselves.
 
     The launcher that scripts/setup installs has it blocked until here.
     """

@@ -4,6 +4,7 @@ from argparse import ArgumentParser, Namespace
 from typing import Any
 
 from projectnil.cli import output, streams
+from projectnil.cli.completers import execution_ids, input_files, offer
 from projectnil.cli.failures import CommandFailed
 from projectnil.cli.functions import add_yes, check_wanted, short
 from projectnil.cli.options import add_common, add_function, add_list_options, client_of, filled
@@ -29,13 +30,14 @@ _COLUMNS = (
 
 def invoke_arguments(parser: ArgumentParser) -> None:
     add_function(parser)
-    parser.add_argument(
+    given = parser.add_argument(
         "input_json",
         metavar="JSON|@FILE|-",
         nargs="?",
         default="{}",
         help="the input, a JSON object; @FILE reads a file, - standard input (default: %(default)s)",
     )
+    offer(given, input_files)
     parser.add_argument("--logs", action="store_true", help="show what the function logged, on standard error")
     add_common(parser)
 
@@ -77,7 +79,8 @@ def executions(options: Namespace) -> int:
 
 
 def execution_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("execution_id", metavar="ID", type=filled, help="an execution's id, or the id's last 8 digits")
+    about = "an execution's id, or the id's last 8 digits"
+    offer(parser.add_argument("execution_id", metavar="ID", type=filled, help=about), execution_ids)
     parser.add_argument("--delete", action="store_true", help="delete it instead")
     add_yes(parser)
     add_common(parser)

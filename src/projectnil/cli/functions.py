@@ -8,6 +8,7 @@ from typing import Any
 
 from projectnil.cli import output, streams
 from projectnil.cli.client import SHORT_ID_DIGITS, Client
+from projectnil.cli.completers import files, function_names, offer
 from projectnil.cli.failures import CommandFailed
 from projectnil.cli.options import add_common, add_function, add_list_options, client_of, filled
 from projectnil.domain.text import visible_line
@@ -32,10 +33,13 @@ _CODE = re.compile(r"ERROR( [A-Z]+\d+)?: ")
 
 
 def deploy_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE|-", type=filled, help="the source, in UTF-8; - reads standard input")
-    parser.add_argument("--name", type=filled, help="default: the file's name; an id updates that function")
+    source = "the source, in UTF-8; - reads standard input"
+    offer(parser.add_argument("file", metavar="FILE|-", type=filled, help=source), files)
+    name = "default: the file's name; an id updates that function"
+    offer(parser.add_argument("--name", type=filled, help=name), function_names)
     parser.add_argument("--description", help="kept as it is when left out")
-    parser.add_argument("--language", type=filled, help="default: by the file's ending")
+    language = parser.add_argument("--language", type=filled, help="default: by the file's ending")
+    offer(language, lambda **_: _LANGUAGES.values())
     parser.add_argument("--no-wait", action="store_true", help="do not wait for the compiler")
     parser.add_argument(
         "--timeout", type=float, default=120.0, metavar="SECONDS", help="how long to wait (default: %(default)g)"

@@ -3,12 +3,11 @@
 import os
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
 
 from projectnil.cli.client import Client
-from projectnil.cli.failures import CommandFailed
-from projectnil.domain.addresses import DEFAULT_URL, URL_VARIABLE
+from projectnil.cli.completers import function_names, offer, statuses
+from projectnil.domain.addresses import DEFAULT_URL, URL_VARIABLE, url_of_environment
 
 
 def add_common(parser: ArgumentParser) -> None:
@@ -20,13 +19,13 @@ def add_common(parser: ArgumentParser) -> None:
 def add_function(parser: ArgumentParser, **more: Any) -> None:
     """The function that a command is about."""
     about = "a function's name, its id, or the id's last 8 digits"
-    argument = parser.add_argument("function", metavar="NAME|ID", type=filled, help=about, **more)
-    argument.completer = function_names  # type: ignore[attr-defined] # argcomplete looks for it there
+    offer(parser.add_argument("function", metavar="NAME|ID", type=filled, help=about, **more), function_names)
 
 
-def add_list_options(parser: ArgumentParser, statuses: Sequence[str], limit: int) -> None:
-    """`--status`, `--limit` and `--wide`"""
-    parser.add_argument("--status", type=str.upper, choices=statuses, metavar="STATUS", help=_one_of(statuses))
+def add_list_options(parser: ArgumentParser, choices: Sequence[str], limit: int) -> None:
+    """`--status`, one of `choices`, `--limit` and `--wide`"""
+    status = parser.add_argument("--status", type=str.upper, choices=choices, metavar="STATUS", help=_one_of(choices))
+    offer(status, statuses)
     parser.add_argument(
         "--limit", type=_at_least_one, default=limit, help="maximum number of items (default: %(default)s)"
     )
@@ -36,7 +35,7 @@ def add_list_options(parser: ArgumentParser, statuses: Sequence[str], limit: int
 def client_of(options: Namespace) -> Client:
     """To the platform at `--url`, or the one the environment names."""
     url: str | None = options.url
-    return Client(url if url is not None else _url_of_environment())
+    return Client(url if url is not None else url_of_environment(os.environ))
 
 
 def filled(text: str) -> str:
@@ -44,17 +43,6 @@ def filled(text: str) -> str:
     if not text.strip():
         raise ArgumentTypeError("must not be empty")
     return text
-
-
-def function_names(parsed_args: Namespace, **_: object) -> list[str]:
-    """The names to choose from when a line is completed; none when the platform does not answer at once."""
-    with suppress(CommandFailed), Client(getattr(parsed_args, "url", None) or _url_of_environment(), 1.0) as client:
-        return [str(function["name"]) for function in client.get("/functions", limit=500)]
-    return []
-
-
-def _url_of_environment() -> str:
-    return os.environ.get(URL_VARIABLE) or DEFAULT_URL
 
 
 def _at_least_one(text: str) -> int:
@@ -67,5 +55,5 @@ def _at_least_one(text: str) -> int:
     return number
 
 
-def _one_of(statuses: Sequence[str]) -> str:
-    return f"only these: {', '.join(statuses)}"
+def _one_of(choices: Sequence[str]) -> str:
+    return f"only these: {', '.join(choices)}"

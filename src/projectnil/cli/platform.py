@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from projectnil.cli import output
+from projectnil.cli.completers import files, offer
 from projectnil.cli.failures import CommandFailed
 from projectnil.config import Settings, read_settings, unknown_variables
 from projectnil.domain.errors import PlatformError
@@ -139,7 +140,9 @@ def _say_ready(url: str) -> None:
 def _add(parser: ArgumentParser, *names: str) -> None:
     types: dict[str, Callable[[str], object]] = {"--port": int, "--workers": int, "--data-dir": Path}
     for name in names:
-        parser.add_argument(name, type=types.get(name, str), help=_OPTIONS[name])
+        argument = parser.add_argument(name, type=types.get(name, str), help=_OPTIONS[name])
+        if name == "--data-dir":
+            offer(argument, files)
 
 
 def _settings(options: Namespace) -> Settings:
