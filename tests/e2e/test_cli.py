@@ -107,12 +107,28 @@ def test_logs_are_shown_when_asked_for(pnil: Pnil, tmp_path: Path) -> None:
     assert (json.loads(done.stdout), done.stderr) == ({}, "seen {}\n")
 
 
-@pytest.mark.parametrize("given", ["{", "[]", "nonsense", '{"a": 1}, "input": {"b": 2}'])
-def test_an_input_that_is_not_an_object_is_an_error(pnil: Pnil, tmp_path: Path, given: str) -> None:
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("{", "is not valid JSON"),
+        ("nonsense", "is not valid JSON"),
+        ('{"a": 1}, "input": {"b": 2}', "is not valid JSON"),
+        ("[]", "is a list, not a JSON object"),
+        ("null", "is null, not a JSON object"),
+        ('"{}"', "is text, not a JSON object"),
+        ("true", "is true, not a JSON object"),
+        ("1.10", "is a number, not a JSON object"),
+    ],
+)
+def test_an_input_that_is_not_an_object_is_an_error(pnil: Pnil, tmp_path: Path, given: str, words: str) -> None:
+    file = write(tmp_path, "given.json", given)
     pnil.json("deploy", write(tmp_path, "strict.ts", ECHO))
     done = pnil("invoke", "strict", given)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert "is not valid JSON" in done.stderr or "(HTTP 400)" in done.stderr
+    assert (done.returncode, done.stdout) == (2, "")
+    assert words in done.stderr
+    for from_elsewhere in (pnil("invoke", "strict", "-", given=given), pnil("invoke", "strict", f"@{file}")):
+        assert (from_elsewhere.returncode, from_elsewhere.stdout) == (1, "")
+        assert words in from_elsewhere.stderr
 
 
 def test_numbers_keep_their_digits_on_the_way_in_and_out(pnil: Pnil, tmp_path: Path) -> None:
@@ -152,7 +168,8 @@ def test_executions_can_be_filtered_and_deleted(pnil: Pnil, tmp_path: Path) -> N
     assert pnil.json("executions", "filtered", "--error", "misfortune") == []
     assert pnil.json("executions", "filtered", "--until", "2026-01-01T00:00:00Z") == []
     assert len(pnil.json("executions", "filtered", "--since", "2026-01-01T00:00:00Z", "--status", "failed")) == 3
-    assert "since: must be" in pnil("executions", "--since", "yesterday").stderr
+    since = pnil.json("executions", "filtered", "--since", "2026-01-01T00:00:00+02:00")
+    assert len(since) == len(ids)
     kept = pnil("execution", ids[0][-8:], "--delete")
     assert (kept.returncode, "--yes is needed" in kept.stderr) == (1, True)
     assert pnil("execution", ids[0][-8:], "--delete", "--yes").stdout == f"deleted {ids[0]}\n"
@@ -284,7 +301,7 @@ def test_nothing_at_the_address_says_how_to_start_it() -> None:
 )
 def test_a_password_in_the_address_is_not_shown(pnil: Pnil, password: str, told: str) -> None:
     done = pnil("list", "--url", f"http://operator:{password}@127.0.0.1:1")
-    assert done.returncode == 1
+    assert done.returncode == (1 if password == "correct-horse" else 2)
     assert told in done.stderr
     assert "horse" not in done.stderr
 
@@ -292,9 +309,9 @@ def test_a_password_in_the_address_is_not_shown(pnil: Pnil, password: str, told:
 @pytest.mark.parametrize("url", ["nonsense", "ftp://x", "http://"])
 def test_an_address_that_is_none_is_an_error(url: str) -> None:
     done = Pnil("http://127.0.0.1:1")("list", "--url", url)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "Traceback" not in done.stderr
-    assert done.stderr.startswith("pnil: ")
+    assert done.stderr.startswith("pnil list: ")
 
 
 @pytest.mark.parametrize("command", ["nonsense", "deploy", "invoke", "execution"])
@@ -302,6 +319,53 @@ def test_a_command_that_is_incomplete_is_a_usage_error(pnil: Pnil, command: str)
     done = pnil(command)
     assert done.returncode == 2
     assert f"'pnil {command} --help'" in done.stderr or "'pnil help'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (
+            ["executions", "--since", "yesterday"],
+            "argument --since: must be a time such as 2026-11-21T09:30:00Z; it is",
+        ),
+        (["executions", "--until", "2026-11-21T09:30:00"], "argument --until: must be a time such as"),
+        (["deploy", "-"], "give it one with --name"),
+        (["invoke", "f", ""], "the input is empty"),
+        (["invoke", "f", "@"], "no file is named after the @"),
+        (["list", "--status", "foo"], "must be one of PENDING, COMPILING, READY, FAILED; it is 'foo'"),
+        (["execution", "nonsense"], "'nonsense' is not an id"),
+        (["prune", "--older-than", "long"], "must be a number of days or weeks"),
+    ],
+)
+def test_what_is_mistyped_is_told_in_the_words_of_the_command_line(arguments: list[str], words: str) -> None:
+    done = Pnil("http://127.0.0.1:1")(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert words in done.stderr
+    assert "%2B" not in done.stderr
+
+
+def test_help_about_help_is_the_overview(pnil: Pnil) -> None:
+    assert pnil("help", "help").stdout == pnil("help", "--help").stdout == pnil("help").stdout
+
+
+def test_a_byte_order_mark_is_no_part_of_a_file(pnil: Pnil, tmp_path: Path) -> None:
+    mark = b"\xef\xbb\xbf"
+    (tmp_path / "marked.ts").write_bytes(mark + ECHO.encode())
+    (tmp_path / "marked.json").write_bytes(mark + b'{"a": 1}')
+    assert pnil.json("show", pnil.json("deploy", tmp_path / "marked.ts")["id"])["source"] == ECHO
+    assert json.loads(pnil("invoke", "marked", f"@{tmp_path}/marked.json").stdout) == {"a": 1}
+    assert json.loads(pnil("invoke", "marked", "-", given=mark + b'{"a": 1}').stdout) == {"a": 1}
+
+
+def test_output_that_cannot_be_written_is_told_in_words(pnil: Pnil) -> None:
+    for command in ("list", "--help"):
+        done = subprocess.run(
+            ["/bin/bash", "-c", f"{PNIL} {command} > /dev/full"], capture_output=True, env=pnil.environment, check=False
+        )
+        assert (done.returncode, done.stderr) == (
+            1,
+            b"pnil: cannot write to standard output: No space left on device\n",
+        )
 
 
 @pytest.mark.parametrize(

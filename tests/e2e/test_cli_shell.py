@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.functions import ECHO
+from tests.support.functions import ECHO, FAIL
 from tests.support.platform import PNIL, Platform, environment
 from tests.support.pnil import Pnil, write
 from tests.support.waiting import eventually
@@ -99,7 +99,7 @@ def test_a_source_can_come_from_standard_input(pnil: Pnil) -> None:
     done = pnil("deploy", "-", "--name", "piped", "--json", given=ECHO)
     assert (done.returncode, json.loads(done.stdout)["status"]) == (0, "READY")
     done = pnil("deploy", "-", given=ECHO)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "--name" in done.stderr
 
 
@@ -412,11 +412,25 @@ def _end_of(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
 @pytest.mark.parametrize("command", ["list --json", "list", "show piping", "--help", "help invoke"])
 def test_a_closed_pipe_is_quiet(pnil: Pnil, tmp_path: Path, command: str) -> None:
     pnil.deploy(tmp_path, "piping", ECHO + "//" + "x" * 200_000)
-    done = subprocess.run(
-        ["/bin/bash", "-c", f"{PNIL} {command} | true; {PNIL} {command} | head -c 1 > /dev/null"],
-        capture_output=True,
-        env=pnil.environment,
-        timeout=60,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, b"")
+    for reader in ("true", "head -c 1 > /dev/null", "sleep 0.3"):
+        done = subprocess.run(
+            ["/bin/bash", "-c", f"{PNIL} {command} | {reader}; echo ${{PIPESTATUS[0]}}"],
+            capture_output=True,
+            env=pnil.environment,
+            timeout=60,
+            check=False,
+        )
+        assert (done.stdout.split()[-1], done.stderr) == (b"0", b""), reader
+
+
+def test_a_closed_pipe_leaves_the_exit_code_as_it_is(pnil: Pnil, tmp_path: Path) -> None:
+    pnil.deploy(tmp_path, "failing", FAIL)
+    for command, code in (("invoke failing --json", b"1"), ("invoke failing 2>&1", b"1"), ("nonsense 2>&1", b"2")):
+        done = subprocess.run(
+            ["/bin/bash", "-c", f"{PNIL} {command} | true; echo ${{PIPESTATUS[0]}}"],
+            capture_output=True,
+            env=pnil.environment,
+            timeout=60,
+            check=False,
+        )
+        assert (done.stdout, done.stderr) == (code + b"\n", b""), command

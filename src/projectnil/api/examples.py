@@ -139,7 +139,7 @@ HEALTH_DOWN: dict[str, Any] = {
 PROBLEMS: dict[str, tuple[str, dict[str, Any]]] = {
     "invalid-input": ("name: is required", {"field": "name"}),
     "function-not-ready": (
-        f"function {FUNCTION_ID} is PENDING, not READY: it waits for its compiler; try again when GET says READY",
+        f"function {FUNCTION_ID} is PENDING, not READY: it waits for its compiler; try again once it is READY",
         {},
     ),
     "function-not-found": (f"there is no function {FUNCTION_ID}", {}),

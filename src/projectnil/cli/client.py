@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 
 from projectnil.cli import exact_json
 from projectnil.cli.connection import TIMEOUT_S, Answer, Connection
-from projectnil.cli.failures import CommandFailed
+from projectnil.cli.failures import CommandFailed, UsageError
 from projectnil.domain.text import visible_line
 
 Json = dict[str, Any]
@@ -68,7 +68,7 @@ class Client:
         if _is_id(execution_id):
             return Found(execution_id, is_only=True)
         if not _is_short_id(execution_id):
-            raise CommandFailed(f"{execution_id!r} is not an id; 'pnil executions' shows them, whole with --wide")
+            raise UsageError(f"{execution_id!r} is not an id; 'pnil executions' shows them, whole with --wide")
         found = self._find_short("/executions", execution_id, among_all)
         if found is None:
             raise CommandFailed(f"there is no execution whose id ends in {execution_id}")
@@ -111,11 +111,7 @@ class Client:
         return found
 
     def execute(self, function_id: str, input_json: str) -> Json:
-        """The input goes as it was typed."""
-        try:
-            exact_json.parse(input_json)
-        except ValueError as error:
-            raise CommandFailed(f"the input is not valid JSON: {error}") from None
+        """input_json: a JSON object, which goes as it was typed."""
         body = b'{"input":%b}' % input_json.encode()
         result: Json = self._read(self._send("POST", f"/functions/{function_id}/execute", body))
         return result

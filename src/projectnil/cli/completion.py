@@ -18,10 +18,11 @@ _FISH_ASKS = """
 def complete() -> None:
     """Answer the shell that asks how the line goes on, and exit."""
     import argcomplete  # noqa: PLC0415
+    from argcomplete.completers import SuppressCompleter  # noqa: PLC0415
 
     from projectnil.cli.parser import whole_parser  # noqa: PLC0415
 
-    nothing = argcomplete.SuppressCompleter()
+    nothing = SuppressCompleter()
     argcomplete.autocomplete(whole_parser(), always_complete_options="long", default_completer=nothing)
 
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from projectnil.cli.failures import CommandFailed
+from projectnil.cli.failures import CommandFailed, UsageError
 
 if TYPE_CHECKING:
     import ssl  # takes long to import, and most platforms are reached without
@@ -27,7 +27,10 @@ class Answer(NamedTuple):
 
 
 class Connection:
-    """One kept connection. Every failure becomes a CommandFailed that says what to do. url: without any password."""
+    """One kept connection. Every failure becomes a CommandFailed that says what to do. url: without any password.
+
+    Raises UsageError for a URL that is none.
+    """
 
     def __init__(self, url: str, timeout_s: float = TIMEOUT_S) -> None:
         base = _parsed(url)
@@ -103,10 +106,10 @@ def _parsed(url: str) -> SplitResult:
         _ = base.port  # raises when it is no number
     except ValueError as error:
         if "@" in url:  # a password is for the one who asks for it, not for a screen
-            raise CommandFailed(
+            raise UsageError(
                 "the URL cannot be read; in a password, write / as %2F, # as %23, ? as %3F, @ as %40 and : as %3A"
             ) from None
-        raise CommandFailed(f"{url!r} is not a URL: {error}") from None
+        raise UsageError(f"{url!r} is not a URL: {error}") from None
     return base
 
 

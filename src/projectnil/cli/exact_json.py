@@ -36,6 +36,17 @@ def write(value: Any, *, indent: int | None = None, for_terminal: bool = False) 
     return "\n".join(map(visible_line, text.split("\n"))) if for_terminal else text
 
 
+def kind(value: Any) -> str:
+    """What a value that `parse` returned is, in words."""
+    if value is None or isinstance(value, bool):
+        return _quote(value)
+    if isinstance(value, Number):
+        return "a number"
+    if isinstance(value, str):
+        return "text"
+    return "a list" if isinstance(value, list) else "an object"
+
+
 def _write(value: Any, add: Any, line_break: str, step: str, comma: str) -> None:
     if isinstance(value, Number):
         add(value)

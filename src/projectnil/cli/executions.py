@@ -1,11 +1,13 @@
 """The commands about executions."""
 
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
-from projectnil.cli import output, streams
+from projectnil.cli import exact_json, output, streams
 from projectnil.cli.completers import execution_ids, input_files, offer
-from projectnil.cli.failures import CommandFailed
+from projectnil.cli.failures import CommandFailed, UsageError
 from projectnil.cli.functions import add_yes, check_wanted, short
 from projectnil.cli.options import add_common, add_function, add_list_options, client_of, filled
 from projectnil.domain.text import visible_line
@@ -63,7 +65,8 @@ def executions_arguments(parser: ArgumentParser) -> None:
     add_function(parser, nargs="?")
     add_list_options(parser, STATUSES, limit=20)
     for name, about in _FILTERS.items():
-        parser.add_argument(f"--{name}", type=filled, metavar=name.upper(), help=about)
+        kind = filled if name == "error" else _time
+        parser.add_argument(f"--{name}", type=kind, metavar=name.upper(), help=about)
     add_common(parser)
 
 
@@ -124,15 +127,38 @@ def _print_execution(details: Json) -> None:
 
 
 def _read_given(given: str) -> str:
+    """The JSON object that was given. Where there is none, raises UsageError if it was typed, CommandFailed if read."""
+    if given == "@":
+        raise UsageError("no file is named after the @")
     if given == "-":
         what, text = "standard input", streams.read_input()
     elif given.startswith("@"):
         what, text = given[1:], streams.read_file(given[1:])
     else:
         what, text = "the input", given
-    if not text.strip():
-        raise CommandFailed(f"{what} is empty: an input is a JSON object, and {{}} when it is left out")
+    if (problem := _problem_with(text)) is not None:
+        raise (UsageError if what == "the input" else CommandFailed)(f"{what} {problem}")
     return text.strip()
+
+
+def _problem_with(text: str) -> str | None:
+    """What keeps a text from being an input, if anything does."""
+    if not text.strip():
+        return "is empty: an input is a JSON object, and {} when it is left out"
+    try:
+        value = exact_json.parse(text)
+    except ValueError as error:
+        return f"is not valid JSON: {error}"
+    return None if isinstance(value, dict) else f"is {exact_json.kind(value)}, not a JSON object"
+
+
+def _time(text: str) -> str:
+    """A time with its offset, in the API's spelling."""
+    with suppress(ValueError):
+        time = datetime.fromisoformat(text.upper())
+        if time.tzinfo is not None:
+            return time.isoformat()
+    raise ArgumentTypeError(f"must be a time such as 2026-11-21T09:30:00Z; it is {text[:100]!r}")
 
 
 def _row(execution: Json, wide: bool) -> list[str]:

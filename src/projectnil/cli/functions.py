@@ -9,7 +9,7 @@ from typing import Any
 from projectnil.cli import output, streams
 from projectnil.cli.client import SHORT_ID_DIGITS, Client
 from projectnil.cli.completers import files, function_names, offer
-from projectnil.cli.failures import CommandFailed
+from projectnil.cli.failures import CommandFailed, UsageError
 from projectnil.cli.options import add_common, add_function, add_list_options, client_of, filled
 from projectnil.domain.text import visible_line
 
@@ -161,7 +161,7 @@ def _told(client: Client, function_id: str) -> str:
 
 def _name_of(file: str) -> str:
     if file == "-":
-        raise CommandFailed("a source from standard input has no name; give it one with --name")
+        raise UsageError("a source from standard input has no name; give it one with --name")
     path = Path(file)
     return path.absolute().parent.name if path.stem in _GENERIC_NAMES else path.stem
 

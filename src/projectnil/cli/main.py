@@ -34,11 +34,9 @@ def _exit_code(arguments: list[str]) -> int:
         streams.tell(f"pnil: {failure}")
     except UnicodeEncodeError:
         streams.tell("pnil: an argument is not text in UTF-8")
-    except BrokenPipeError:
-        streams.give_up_output()
     except OSError as failure:
-        streams.tell(f"pnil: {failure}")
         streams.give_up_output()
+        streams.tell(f"pnil: {streams.told(failure)}")
     except KeyboardInterrupt:
         return _INTERRUPTED
     else:
@@ -48,7 +46,7 @@ def _exit_code(arguments: list[str]) -> int:
 
 def _answer(arguments: list[str]) -> int:
     match arguments:
-        case [] | ["help" | "-h" | "--help"]:
+        case [] | ["help" | "-h" | "--help"] | ["help", "help" | "-h" | "--help"]:
             print(commands.overview())
             return 0 if arguments else _USAGE
         case ["--version"]:

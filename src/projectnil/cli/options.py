@@ -24,7 +24,14 @@ def add_function(parser: ArgumentParser, **more: Any) -> None:
 
 def add_list_options(parser: ArgumentParser, choices: Sequence[str], limit: int) -> None:
     """`--status`, one of `choices`, `--limit` and `--wide`"""
-    status = parser.add_argument("--status", type=str.upper, choices=choices, metavar="STATUS", help=_one_of(choices))
+
+    def status_of(text: str) -> str:
+        if text.upper() not in choices:
+            raise ArgumentTypeError(f"must be one of {', '.join(choices)}; it is {text[:100]!r}")
+        return text.upper()
+
+    about = f"only these: {', '.join(choices)}"
+    status = parser.add_argument("--status", type=status_of, choices=choices, metavar="STATUS", help=about)
     offer(status, statuses)
     parser.add_argument(
         "--limit", type=_at_least_one, default=limit, help="maximum number of items (default: %(default)s)"
@@ -53,7 +60,3 @@ def _at_least_one(text: str) -> int:
     if number < 1:
         raise ArgumentTypeError(f"must be a whole number of at least 1; it is {text[:100]!r}")
     return number
-
-
-def _one_of(choices: Sequence[str]) -> str:
-    return f"only these: {', '.join(choices)}"

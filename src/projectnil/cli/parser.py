@@ -50,7 +50,10 @@ def run_command(command: Command, arguments: Sequence[str]) -> int:
         print(parser.format_help(), end="")
         return 0
     options = parser.parse_intermixed_args([*words, *literals])
-    code: int = getattr(import_module(f"projectnil.cli.{command.module}"), command.function)(options)
+    try:
+        code: int = getattr(import_module(f"projectnil.cli.{command.module}"), command.function)(options)
+    except UsageError as mistake:
+        parser.error(str(mistake))
     return code
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from projectnil.cli import output
 from projectnil.cli.completers import files, offer
-from projectnil.cli.failures import CommandFailed
+from projectnil.cli.failures import CommandFailed, UsageError
 from projectnil.config import Settings, read_settings, unknown_variables
-from projectnil.domain.errors import PlatformError
+from projectnil.domain.errors import InvalidInput, PlatformError
 
 _OPTIONS = {
     "--host": "the address to listen on (default: 127.0.0.1)",
@@ -104,10 +104,14 @@ def prune(options: Namespace) -> int:
     from projectnil.bootstrap.logs import configure_logs  # noqa: PLC0415
     from projectnil.bootstrap.tasks import parse_age, prune_once  # noqa: PLC0415
 
+    try:
+        age = parse_age(options.older_than)
+    except InvalidInput as mistake:
+        raise UsageError(str(mistake)) from None
     with _stopping_in_order():
         settings = _settings(options)
         configure_logs(settings, "prune")
-        dropped = asyncio.run(prune_once(settings, parse_age(options.older_than)))
+        dropped = asyncio.run(prune_once(settings, age))
     _print_each("dropped", dropped, f"no partition is wholly older than {options.older_than}")
     return 0
 

@@ -86,8 +86,8 @@ class FunctionNotReady(PlatformError):
         self.function_id = function_id
         self.status = status
         advice = {
-            "PENDING": "it waits for its compiler; try again when GET says READY",
-            "COMPILING": "it is being compiled; try again when GET says READY",
+            "PENDING": "it waits for its compiler; try again once it is READY",
+            "COMPILING": "it is being compiled; try again once it is READY",
             "FAILED": "it did not compile; its compileError says why (GET /functions/{id}, or `pnil show`)",
         }.get(status, "try again later")
         super().__init__(f"function {function_id} is {status}, not READY: {advice}")
