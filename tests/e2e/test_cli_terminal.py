@@ -89,7 +89,7 @@ def test_lists_fit_and_keep_what_matters_most(pnil: Pnil, tmp_path: Path, column
     assert max(map(len, lines(shown))) <= columns
     assert re.match(f"{execution_id[-8:]}  a-name-th[^ ]*…  FAILED ", lines(shown)[1])
     assert re.search(r"FAILED .*abort: no luck", lines(shown)[1])
-    assert ("STARTED" in lines(shown)[0], "TOOK" in lines(shown)[0]) == (columns == 80, columns == 80)
+    assert ("STARTED" in lines(shown)[0], "TOOK" in lines(shown)[0]) == (False, columns == 80)
     wide = lines(pnil.on_a_terminal("executions", function_id, "--wide", columns=columns)[1])
     assert wide[1].startswith(f"{execution_id}  {long}  FAILED")
     assert wide[1].endswith("no luck today in function.ts(1:49)")
@@ -103,10 +103,30 @@ def test_a_list_says_why_a_function_does_not_compile(pnil: Pnil, tmp_path: Path,
     _, shown = pnil.on_a_terminal("list", columns=columns)
     assert max(map(len, lines(shown))) <= columns
     row = next(line for line in lines(shown) if line.startswith(function_id[-8:]))
-    assert re.match(r"[0-9a-f]{8}  a-name-of-[^ ]*…  FAILED .*Type 'i32' is .*…$", row)
+    assert re.match(r"[0-9a-f]{8}  a-name-of-[^ ]*…  FAILED .*Type 'i32' .*…$", row)
     for wide in (pnil("list").stdout, pnil("list", "--wide").stdout):
         row = next(line for line in lines(wide) if function_id[-8:] in line)
         assert row.endswith("  Type 'i32' is not assignable to type '~lib/string/String'.")
+
+
+def test_names_and_errors_are_not_cut_for_the_sake_of_lesser_columns(pnil: Pnil, tmp_path: Path) -> None:
+    broken = write(tmp_path, "a-name-of-some-length-that-is-cut.ts", BROKEN)
+    broken_id = json.loads(pnil("deploy", broken, "--json").stdout)["id"]
+    failing_id = pnil.deploy(tmp_path, "another-name-of-some-length-that-is-cut", FAIL)
+    pnil("invoke", failing_id)
+    for columns, command, name, error in (
+        (80, ["list"], "a-name-of-some-leng", "Type 'i32' is not assign"),
+        (80, ["executions", failing_id], "another-name-of-som", "abort: no luck today"),
+        (60, ["list"], "a-name-of-some-l", "Type 'i32' is not"),
+        (30, ["list"], "a-name-", None),
+        (30, ["executions", failing_id], "another", None),
+    ):
+        title, *rows = lines(pnil.on_a_terminal(*command, columns=columns)[1])
+        row = next(line for line in rows if name in line)
+        assert row.startswith(broken_id[-8:]) == (command == ["list"])
+        assert max(map(len, [title, *rows])) <= columns
+        assert "FAILED" in row
+        assert ("ERROR" in title, error is None or error in row) == (error is not None, True), row
 
 
 def test_wide_characters_take_two_cells(pnil: Pnil, tmp_path: Path) -> None:

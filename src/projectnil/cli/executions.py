@@ -22,11 +22,11 @@ _FILTERS = {
 }
 _COLUMNS = (
     output.Column("ID", 9),
-    output.Column("FUNCTION", 5, least=10),
+    output.Column("FUNCTION", 8, fair=20, least=8),
     output.Column("STATUS", 7),
     output.Column("STARTED", 1),
     output.Column("TOOK", 2),
-    output.Column("ERROR", 6, least=15),
+    output.Column("ERROR", 6, fair=20, least=10),
 )
 
 

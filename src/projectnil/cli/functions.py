@@ -21,12 +21,12 @@ _LANGUAGES = {".ts": "assemblyscript"}
 _GENERIC_NAMES = ("function", "index", "main")
 _COLUMNS = (
     output.Column("ID", 9),
-    output.Column("NAME", 8, least=12),
+    output.Column("NAME", 8, fair=20, least=8),
     output.Column("STATUS", 7),
     output.Column("LANGUAGE", 1),
     output.Column("REVISION", 2),
     output.Column("UPDATED", 3),
-    output.Column("ERROR", 6, least=15),
+    output.Column("ERROR", 6, fair=20, least=10),
 )
 # What asc puts before its words: `ERROR TS2304: Cannot find name 'x'.`
 _CODE = re.compile(r"ERROR( [A-Z]+\d+)?: ")

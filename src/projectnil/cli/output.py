@@ -26,14 +26,18 @@ _GAP = "  "
 
 
 class Column(NamedTuple):
-    """least: the width it may be cut to where a terminal is narrow, in cells; None: it is never cut.
+    """worth: a narrow terminal goes without the columns of least worth. Those below ESSENTIAL go before others are cut.
 
-    worth: a narrow terminal goes without the columns of least worth.
+    fair: the width it is not cut below for their sake, in cells. least: nor ever; None: it is not cut at all.
     """
 
     title: str
     worth: int
+    fair: int | None = None
     least: int | None = None
+
+
+ESSENTIAL = 6  # of worth
 
 
 def print_json(value: Any) -> None:
@@ -103,23 +107,33 @@ def print_items(
 
 
 def _fit(columns: Sequence[Column], widths: list[int], available: int) -> None:
-    """Make `widths` fit: what can be cut is cut, and where that is not enough, columns of least worth get 0."""
+    """Make `widths` fit: columns of least worth get 0, the lesser ones first, and those that can be cut are cut."""
+    for number, column in enumerate(columns):
+        if column.least:
+            widths[number] = min(widths[number], available)
+    _leave_out(columns, widths, available)
+    while _excess(widths, available) > 0:
+        shrinkable = [at for at, column in enumerate(columns) if column.least and widths[at] > column.least]
+        if not shrinkable:
+            return
+        widths[max(shrinkable, key=lambda at: widths[at] / (columns[at].fair or 1))] -= 1
 
-    def excess() -> int:
-        shown = [width for width in widths if width]
-        return sum(shown) + len(_GAP) * (len(shown) - 1) - available
 
-    def slack() -> int:
-        return sum(max(width - column.least, 0) for column, width in zip(columns, widths, strict=True) if column.least)
+def _leave_out(columns: Sequence[Column], widths: list[int], available: int) -> None:
+    by_worth = sorted(range(len(columns)), key=lambda at: columns[at].worth)
+    lesser = [at for at in by_worth if columns[at].worth < ESSENTIAL]
+    fair = [column.fair for column in columns]
+    least = [column.least for column in columns]
+    for numbers, floors in ((lesser, fair), (by_worth, least)):
+        for number in numbers:
+            slack = sum(max(width - floor, 0) for floor, width in zip(floors, widths, strict=True) if floor)
+            if _excess(widths, available) > slack:
+                widths[number] = 0
 
-    for number in sorted(range(len(columns)), key=lambda at: columns[at].worth):
-        if excess() <= slack():
-            break
-        widths[number] = 0
-    for number in sorted(range(len(columns)), key=lambda at: columns[at].worth):
-        least = columns[number].least
-        if least is not None and widths[number] > least:
-            widths[number] -= max(min(excess(), widths[number] - least), 0)
+
+def _excess(widths: Sequence[int], available: int) -> int:
+    shown = [width for width in widths if width]
+    return sum(shown) + len(_GAP) * (len(shown) - 1) - available
 
 
 def _padded(cell: str, width: int) -> str:
