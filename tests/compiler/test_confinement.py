@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from projectnil.compiler.assemblyscript.toolchain import NODE, AssemblyScript
 from projectnil.compiler.confinement import compiler_user, encode, node_profile
@@ -188,6 +189,18 @@ def test_limits_are_low_and_cannot_be_raised(folders: tuple[Path, Path]) -> None
     assert limits["Max file size"] == [str(256 * 1024 * 1024)] * 2
     if user is not None:  # where it would count all that the platform's user runs, too
         assert limits["Max processes"] == ["1024", "1024"]
+
+
+def test_a_folder_that_is_opened_to_the_compilers_is_told_in_words(folders: tuple[Path, Path]) -> None:
+    own, _ = folders
+    own.chmod(0o700)
+    with capture_logs() as lines:
+        user = compiler_user([own / "any"])
+    if user is None:
+        pytest.skip("only root can run compilers as a user of their own")
+    line = next(line for line in lines if line["folder"] == str(own))
+    assert line["event"] == "compiler.passage_allowed"
+    assert line["consequence"].startswith("this user may pass through this folder")
 
 
 def test_the_limit_of_threads_holds_for_a_user_of_its_own(folders: tuple[Path, Path]) -> None:

@@ -7,8 +7,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from projectnil.confinement import landlock, users
-from projectnil.confinement.passage import allow_passage
+from projectnil.confinement import landlock, passage, users
 from projectnil.confinement.profile import Profile
 from projectnil.domain.errors import PlatformUnavailable
 
@@ -31,8 +30,10 @@ def compiler_user(reached: Sequence[Path]) -> tuple[int, int] | None:
     try:
         user = users.find(_SYSTEM_USER) or users.create(_SYSTEM_USER)
         for target in reached:
-            for folder in allow_passage(target, user.pw_uid):
-                log.info("compiler.passage_allowed", folder=str(folder), user=user.pw_name)
+            for folder in passage.allow_passage(target, user.pw_uid):
+                log.info(
+                    "compiler.passage_allowed", folder=str(folder), user=user.pw_name, consequence=passage.CONSEQUENCE
+                )
     except (PlatformUnavailable, OSError) as error:
         log.warning("compiler.unconfined", refused=f"a user of its own: {error}")
         return None

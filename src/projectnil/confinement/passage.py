@@ -15,6 +15,9 @@ from pathlib import Path
 
 from projectnil.domain.errors import PlatformUnavailable
 
+# For whoever reads the log: a folder of theirs was changed.
+CONSEQUENCE = "this user may pass through this folder, which stays closed to others; getfacl shows it"
+
 _ATTRIBUTE = "system.posix_acl_access"
 _VERSION = 2
 _OWNER, _USER, _OWNING_GROUP, _GROUP, _MASK, _OTHER = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20

@@ -21,7 +21,7 @@ from urllib.parse import quote
 import structlog
 
 from projectnil.confinement import users
-from projectnil.confinement.passage import allow_passage
+from projectnil.confinement.passage import CONSEQUENCE, allow_passage
 from projectnil.domain.errors import PlatformUnavailable
 from projectnil.postgres import password
 from projectnil.postgres.connections import connect
@@ -88,7 +88,12 @@ class EmbeddedPostgres:
         if self._user is not None:
             for target in (self._cluster, self._bin / "postgres"):
                 for folder in allow_passage(target, self._user.pw_uid):
-                    log.info("postgres.passage_allowed", folder=str(folder), user=self._user.pw_name)
+                    log.info(
+                        "postgres.passage_allowed",
+                        folder=str(folder),
+                        user=self._user.pw_name,
+                        consequence=CONSEQUENCE,
+                    )
         if not (self._cluster / "PG_VERSION").exists():
             await self._create_cluster()
         slow = asyncio.get_running_loop().call_later(
