@@ -15,11 +15,20 @@ from projectnil.domain.guest_errors import (
     GuestOutputTooLarge,
     GuestTimedOut,
     GuestTrapped,
+    Place,
 )
 
 TOLD = [
     (GuestAborted("bad order", "function.ts", 3, 9), "abort: bad order in function.ts(3:9)"),
     (GuestAborted("", "", 0, 0), "abort: no message"),
+    (
+        GuestAborted("no such key", "~lib/map.ts", 105, 17, Place("function.ts", 3, 9)),
+        "abort: no such key in function.ts(3:9) (~lib/map.ts(105:17))",
+    ),
+    (
+        GuestAborted("input.a: wrong", "~lib/json-as/assembly/failure.ts", 45, 3, Place("function.ts", 3, 9)),
+        "abort: input.a: wrong in function.ts(3:9)",
+    ),
     (GuestTrapped("INTEGER_DIVISION_BY_ZERO", "division by zero"), "trap: division by zero (INTEGER_DIVISION_BY_ZERO)"),
     (GuestExited(3), "exit: the function called process.exit(3) before it returned its output"),
     (GuestTimedOut(10.0), "timeout: the function ran longer than its limit of 10 s"),

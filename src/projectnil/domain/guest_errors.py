@@ -9,6 +9,9 @@ import msgspec
 
 from projectnil.domain.limits import in_units
 
+# It says which value of a text is wrong, and why: where in itself it found that out tells nobody more.
+_JSON_LIBRARY = "~lib/json-as/"
+
 
 class Place(msgspec.Struct, frozen=True):
     """In the user's source. line and column count from 1."""
@@ -44,7 +47,8 @@ class GuestAborted(_GuestError, frozen=True):
     def describe(self) -> str:
         thrown_at = f"{self.file}({self.line}:{self.column})" if self.file else ""
         if self.place is not None and self.place.file != self.file:
-            where = f"{_in(self.place)} ({thrown_at})" if thrown_at else _in(self.place)
+            is_told = thrown_at and not self.file.startswith(_JSON_LIBRARY)
+            where = f"{_in(self.place)} ({thrown_at})" if is_told else _in(self.place)
         else:
             where = f" in {thrown_at}" if thrown_at else ""
         return f"abort: {self.message or 'no message'}{where}"

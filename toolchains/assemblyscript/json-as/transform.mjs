@@ -5,17 +5,21 @@
 // value of a key; __JSON_COMPLETE sets what still holds none; __JSON_WRITE writes `,"key":value` for each field. Their code
 // names the types as the source does, so the compiler resolves them: aliases, generics and enums need no knowledge here. It
 // may call what a source is unlikely to redefine, but not `load`: sources have functions of that name.
+//
+// What is wrong with such code is told at the place of the field or class it is for, but it is not the user's: its places
+// are in a twin of the source, which source maps keep apart. Expressions of the user's within it keep their own places.
 
 import "./std/patches.mjs";
 import {
   CommonFlags, DiagnosticCategory, DiagnosticCode, DiagnosticMessage, formatDiagnostic, LiteralKind, Node, NodeKind, Parser,
-  SourceKind,
+  Range, SourceKind,
 } from "assemblyscript";
 
 const LIBRARY = "json-as";
 const NAMESPACE = "__JSON"; // JSON, under a name that no source uses
 const EXPORT = "JSON"; // what the library exports
 const MARKS = ["json", "serializable"];
+const COPY = "\0"; // stands where an expression of the user's goes
 const UNSUPPORTED = "~lib/json-as/assembly/unsupported/unsupported";
 
 export default class JsonTransform {
@@ -171,7 +175,7 @@ function defaults(fields, parent, place) {
   const statements = parent ? parsed("super.__JSON_DEFAULTS();", place) : [];
   for (const field of fields) {
     const code = `if (!(${holdsObject(field)})) { ${initialization(field)} }`;
-    statements.push(...parsed(code, field.range));
+    statements.push(...parsed(code, field.range, field.initializer));
   }
   return { head: "__JSON_DEFAULTS(): void", statements };
 }
@@ -181,7 +185,7 @@ function completion(fields, parent, place) {
   for (const field of fields) {
     const isMissing = `${NAMESPACE}.__isMissing(changetype<usize>(this), offsetof<this>("${field.name.text}"))`;
     const code = `if (${holdsObject(field)}) if (${isMissing}) { ${initialization(field)} }`;
-    statements.push(...parsed(code, field.range));
+    statements.push(...parsed(code, field.range, field.initializer));
   }
   return { head: "__JSON_COMPLETE(): void", statements };
 }
@@ -191,7 +195,7 @@ const holdsObject = (field) => `isManaged<${typeText(field)}>() && !isNullable<$
 
 function initialization(field) {
   const type = typeText(field);
-  const initial = field.initializer ? field.initializer.range.toString() : `${NAMESPACE}.__standard<${type}>()`;
+  const initial = field.initializer ? COPY : `${NAMESPACE}.__standard<${type}>()`;
   return assignment(field, type, initial);
 }
 
@@ -227,21 +231,20 @@ function writing(fields, parent, place) {
   for (const field of fields) {
     const key = JSON.stringify(`,${JSON.stringify(keyOf(field))}:`);
     const write = `${NAMESPACE}.__field<${typeText(field)}>(${key}, this.${field.name.text});`;
-    const condition = omission(field);
-    statements.push(...parsed(condition ? `if (!(${condition})) ${write}` : write, field.range));
+    const { condition, argument } = omission(field);
+    statements.push(...parsed(condition ? `if (!(${condition})) ${write}` : write, field.range, argument));
   }
   return { head: "__JSON_WRITE(): void", statements };
 }
 
-/** When the field is left out: an expression, or nothing. */
+/** When the field is left out: an expression or null, and what of the user's is in it. */
 function omission(field) {
-  if (decorator(field, "omitnull")) return `changetype<usize>(this.${field.name.text}) == 0`;
+  if (decorator(field, "omitnull")) return { condition: `changetype<usize>(this.${field.name.text}) == 0` };
   const [argument] = decorator(field, "omitif")?.args ?? [];
-  if (!argument) return null;
-  const text = argument.range.toString();
-  if (argument.kind === NodeKind.Literal) return argument.value;
+  if (!argument) return { condition: null };
+  if (argument.kind === NodeKind.Literal) return { condition: argument.value };
   const isFunction = argument.kind === NodeKind.Function || argument.kind === NodeKind.Identifier;
-  return isFunction ? `${NAMESPACE}.__holds<this>(this, ${text})` : text;
+  return { condition: isFunction ? `${NAMESPACE}.__holds<this>(this, ${COPY})` : COPY, argument };
 }
 
 /** The methods with @serializer and @deserializer. */
@@ -327,29 +330,59 @@ const typeNameText = ({ identifier, next }) => identifier.text + (next ? `.${typ
 // ---- Code as a syntax tree ----------------------------------------------------------------------------------------
 
 /** The statements of a function's body. */
-function parsed(text, range) {
-  const [made] = parsedFile(`function made(): void { ${text} }`, range);
+function parsed(text, range, copied = null) {
+  const [made] = parsedFile(`function made(): void { ${text} }`, range, copied);
   return made.body.statements;
 }
 
-/** The statements of a file, all of them at the given place of the user's source: what is wrong with them is told there. */
-function parsedFile(text, range) {
+/**
+ * The statements of a file, made for what is at `range` of the user's source: what is wrong with them is told there.
+ * copied: the user's expression that goes where the text has COPY, and stays where it is.
+ */
+function parsedFile(text, range, copied = null) {
   const parser = new Parser();
-  parser.parseFile(text, "made.ts", true);
+  const code = copied ? text.replace(COPY, () => copied.range.toString()) : text;
+  parser.parseFile(code, "made.ts", true);
   const [error] = parser.diagnostics;
-  if (error) throw new Error(`${error.message} in the code for a @json class: ${text}`);
-  const { statements } = parser.sources[0];
-  for (const statement of statements) moveTo(statement, range);
-  return statements;
+  if (error) throw new Error(`${error.message} in the code for a @json class: ${code}`);
+  const [source] = parser.sources;
+  const place = copied ? placeBeside(text.indexOf(COPY), copied.range, range) : () => inTwin(range);
+  for (const statement of source.statements) moveTo(statement, source, place);
+  return source.statements;
 }
 
-function moveTo(node, range) {
-  node.range = range;
+/** Where a node belongs: in the copied expression, which begins at `at` in the file, or in what was made around it. */
+function placeBeside(at, original, range) {
+  const made = inTwin(range);
+  const shift = original.start - at;
+  return ({ start, end }) => {
+    const isCopied = start + shift >= original.start && end + shift <= original.end;
+    return isCopied ? rangeIn(original.source, start + shift, end + shift) : made;
+  };
+}
+
+/** Moves a node, and those below it that are still in the source. */
+function moveTo(node, source, place) {
+  node.range = place(node.range);
   for (const child of Object.values(node)) {
     for (const one of Array.isArray(child) ? child : [child]) {
-      if (one instanceof Node && one.range !== range) moveTo(one, range);
+      if (one instanceof Node && one.range.source === source) moveTo(one, source, place);
     }
   }
+}
+
+const twins = new WeakMap();
+
+/** The same place, in what looks like the source in every message but is another file to a source map. */
+function inTwin({ source, start, end }) {
+  if (!twins.has(source)) {
+    twins.set(source, Object.create(source, { debugInfoIndex: { value: -1, writable: true } }));
+  }
+  return rangeIn(twins.get(source), start, end);
+}
+
+function rangeIn(source, start, end) {
+  return Object.assign(new Range(start, end), { source });
 }
 
 // ---- Types that JSON cannot hold ----------------------------------------------------------------------------------

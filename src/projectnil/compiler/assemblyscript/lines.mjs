@@ -2,7 +2,8 @@
 // module as the custom section "projectnil.lines", which projectnil/sandbox/wasm_lines.py reads when a function fails.
 //
 // Binaryen keeps a location with each expression. Only those of the user's file are set. What the optimizer puts among
-// them without a location, such as an inlined function of the library, gets the location of what it was put into.
+// them without a location, such as an inlined function of the library, gets the location of what it was put into. The
+// methods that json-as adds to a class are library code as well, but for the user's initializers in them.
 
 export const SOURCE = "function.ts";
 
@@ -106,31 +107,52 @@ function locatedInstances(program, source) {
 /** What Binaryen calls the function through which an exported one is called. */
 const exportWrapper = ({ internalName }) => `export:${internalName}`;
 
-/** Where the first instruction of a function came from. */
-function rootLocation({ debugLocations }, source) {
-  const own = [...debugLocations.values()].filter((range) => range.source === source);
-  return place(source, own.reduce((first, { start }) => Math.min(first, start), Infinity));
+/** Where the first instruction of a function came from; null if what the user wrote is only a part of the function. */
+function rootLocation({ debugLocations, prototype }, source) {
+  const { range } = prototype.declaration;
+  const own = [...debugLocations.values()].filter((each) => each.source === source && isWithin(each, range));
+  return own.length ? place(source, Math.min(...own.map(({ start }) => start))) : null;
 }
+
+const isWithin = (inner, outer) =>
+  inner.source === outer.source && inner.start >= outer.start && inner.end <= outer.end;
 
 function place(source, position) {
   return { line: source.lineAt(position), column: source.columnAt() };
 }
 
-/**
- * Each function that the user wrote: its name, the names of its instances, and from where to where it goes. A constructor
- * that asc made has its code from all over its class.
- */
+/** Each function that the user wrote: its name, the names of its instances, and from where to where it goes. */
 function userFunctions(program, source) {
   const found = new Map();
   for (const each of locatedInstances(program, source)) {
-    const { internalName, prototype } = each;
-    const { start, end, source: declaredIn } = prototype.declaration.range;
-    const key = declaredIn === source ? `${start}-${end}` : prototype.internalName;
-    const range = declaredIn === source ? { start, end } : { start: 0, end: 0 };
-    if (!found.has(key)) found.set(key, { name: readableName(prototype.internalName), instances: [], ...range });
-    found.get(key).instances.push(internalName, exportWrapper(each));
+    const { name, start, end } = asWritten(each.prototype, source);
+    const key = end ? `${start}-${end}` : name;
+    if (!found.has(key)) found.set(key, { name, instances: [], start, end });
+    found.get(key).instances.push(each.internalName, exportWrapper(each));
   }
   return [...found.values()];
+}
+
+/**
+ * A function by its name in the source, and its place there. A constructor is its class, whose fields' initializers are
+ * in it; so is a method that was added to the class, of which only those initializers are the user's.
+ */
+function asWritten(prototype, source) {
+  const { declaration, parent, internalName, name } = prototype;
+  const own = declaration.range;
+  const ofClass = parent.prototype?.declaration.range;
+  if (ofClass?.source === source && (own.source !== source || name === "constructor")) {
+    const { start, end } = ofClass;
+    return { name: readableName(`${parent.prototype.internalName}#constructor`), start, end };
+  }
+  if (own.source !== source) return { name: readableName(internalName), start: 0, end: 0 };
+  return { name: readableName(nameWithin(prototype, source)), start: own.start, end: own.end };
+}
+
+/** An inner function is named after the one around it, or after the class where that one was added to it. */
+function nameWithin({ internalName, parent: around }, source) {
+  const isAdded = around.prototype?.parent?.prototype && around.prototype.declaration.range.source !== source;
+  return isAdded ? `${around.prototype.parent.prototype.internalName}~` + internalName.split("~")[1] : internalName;
 }
 
 /** From `function/Tree#depth` to `Tree.depth`. */
@@ -143,10 +165,10 @@ function readableName(internalName) {
 
 /** Tells the index of the innermost function around a place in the source; -1 at the top level. */
 function functionFinder(functions, source) {
-  const ends = functions.flatMap(({ start, end }, index) => [
-    { position: start, index, isStart: true },
-    { position: end, index, isStart: false },
-  ]);
+  const ends = functions.flatMap(({ start, end }, index) => {
+    if (end === 0) return []; // it has no place of its own
+    return [{ position: start, index, isStart: true }, { position: end, index, isStart: false }];
+  });
   ends.sort((a, b) => a.position - b.position || a.isStart - b.isStart);
   const open = [];
   const changes = ends.map(({ position, index, isStart }) => {
