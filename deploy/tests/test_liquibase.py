@@ -1,6 +1,5 @@
 """The real Liquibase and `pnil migrate`, from the same files: one schema, one record, and every step back and forth."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -159,7 +158,7 @@ def test_a_database_with_rows_rolls_back_its_last_changeset_and_gets_it_again(se
     server.query(
         database,
         "INSERT INTO functions (name, language, source) VALUES ('f', 'assemblyscript', 's');"
-        f"SELECT pgmq.send('compilation_jobs', '{json.dumps({'a': 1})}')",
+        "SELECT pgmq.send('compilation_jobs', jsonb_build_object('functionId', id, 'source', source)) FROM functions",
     )
     liquibase(server, database, "rollback-count", "--count=1")
     liquibase(server, database, "update")
