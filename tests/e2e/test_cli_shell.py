@@ -409,28 +409,27 @@ def _end_of(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
     return process.returncode, out, err
 
 
+def _piped(pnil: Pnil, command: str, reader: str) -> "subprocess.CompletedProcess[bytes]":
+    """The last line of its output is the command's exit code."""
+    return subprocess.run(
+        ["/bin/bash", "-c", f"{PNIL} {command} | {reader}; echo ${{PIPESTATUS[0]}}"],
+        capture_output=True,
+        env=pnil.environment,
+        timeout=60,
+        check=False,
+    )
+
+
 @pytest.mark.parametrize("command", ["list --json", "list", "show piping", "--help", "help invoke"])
 def test_a_closed_pipe_is_quiet(pnil: Pnil, tmp_path: Path, command: str) -> None:
     pnil.deploy(tmp_path, "piping", ECHO + "//" + "x" * 200_000)
     for reader in ("true", "head -c 1 > /dev/null", "sleep 0.3"):
-        done = subprocess.run(
-            ["/bin/bash", "-c", f"{PNIL} {command} | {reader}; echo ${{PIPESTATUS[0]}}"],
-            capture_output=True,
-            env=pnil.environment,
-            timeout=60,
-            check=False,
-        )
+        done = _piped(pnil, command, reader)
         assert (done.stdout.split()[-1], done.stderr) == (b"0", b""), reader
 
 
 def test_a_closed_pipe_leaves_the_exit_code_as_it_is(pnil: Pnil, tmp_path: Path) -> None:
     pnil.deploy(tmp_path, "failing", FAIL)
     for command, code in (("invoke failing --json", b"1"), ("invoke failing 2>&1", b"1"), ("nonsense 2>&1", b"2")):
-        done = subprocess.run(
-            ["/bin/bash", "-c", f"{PNIL} {command} | true; echo ${{PIPESTATUS[0]}}"],
-            capture_output=True,
-            env=pnil.environment,
-            timeout=60,
-            check=False,
-        )
+        done = _piped(pnil, command, "true")
         assert (done.stdout, done.stderr) == (code + b"\n", b""), command

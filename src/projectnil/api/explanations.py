@@ -8,8 +8,8 @@ WHEN: dict[str, str] = {
     "function-not-ready": (
         "it is run, or its module asked for, while it is PENDING, COMPILING or FAILED; `detail` names the status"
     ),
-    "function-not-found": "there is no function of this id",
-    "execution-not-found": "there is no execution of this id",
+    "function-not-found": "no function has this id",
+    "execution-not-found": "no execution has this id",
     "path-not-found": "the path is not one of the API's",
     "function-name-shared": (
         "it is asked for by a name that others have too; `functionIds` lists up to 100 of them, the newest first"

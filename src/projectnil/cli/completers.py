@@ -14,7 +14,7 @@ from projectnil.domain.text import visible_line
 Json = dict[str, Any]
 Completer = Callable[..., Iterable[str]]
 
-_TIMEOUT_S = 1.0  # somebody has pressed a key, and waits
+_TIMEOUT_S = 1.0  # someone pressed Tab and is waiting
 
 
 def offer(argument: Action, completer: Completer) -> None:

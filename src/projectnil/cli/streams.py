@@ -15,7 +15,7 @@ _CANNOT_BE_WRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def prepare() -> None:
-    """Speak UTF-8 in any locale. What is closed reads as empty; it takes everything, and so does what nobody reads."""
+    """Use UTF-8 in any locale. A closed stream reads as empty. Output to it, or to a reader that left, is lost."""
     for name in ("stdin", "stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from projectnil.domain.errors import PlatformUnavailable
 
-# For whoever reads the log: a folder of theirs was changed.
+# Logged because it changes a folder that belongs to the operator.
 CONSEQUENCE = "this user may pass through this folder, which stays closed to others; getfacl shows it"
 
 _ATTRIBUTE = "system.posix_acl_access"

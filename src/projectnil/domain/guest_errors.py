@@ -9,7 +9,7 @@ import msgspec
 
 from projectnil.domain.limits import in_units
 
-# It says which value of a text is wrong, and why: where in itself it found that out tells nobody more.
+# Its messages name the wrong value and the reason; its own line would not help anyone.
 _JSON_LIBRARY = "~lib/json-as/"
 
 

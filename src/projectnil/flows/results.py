@@ -224,20 +224,11 @@ async def _mark(conn: Connection, answer: _Answer, revision: int) -> _Outcome:
 def _log(answer: _Answer, outcome: _Outcome) -> None:
     if outcome.queued_again is not None:
         jobs.log_published(outcome.queued_again)
-    message_id, function_id, revision = answer.message.id, answer.function_id, outcome.revision
     if outcome.status is None:
-        log.info(
-            "compilation.result.dropped",
-            messageId=message_id,
-            functionId=function_id,
-            revision=revision,
-            reason=outcome.reason,
-        )
+        _log_end("compilation.result.dropped", answer, outcome, reason=outcome.reason)
     else:
-        log.info(
-            "compilation.result.applied",
-            messageId=message_id,
-            functionId=function_id,
-            revision=revision,
-            status=outcome.status,
-        )
+        _log_end("compilation.result.applied", answer, outcome, status=outcome.status)
+
+
+def _log_end(event: str, answer: _Answer, outcome: _Outcome, **more: object) -> None:
+    log.info(event, messageId=answer.message.id, functionId=answer.function_id, revision=outcome.revision, **more)

@@ -132,18 +132,21 @@ class Admission:
     def _expect(self, function: str, now: float) -> Ticket:
         ticket = Ticket(function, now)
         self._expected[ticket] = None
-        self._inside[function] = self._inside.get(function, 0) + 1
+        self.begin(function)
         return ticket
+
+    def _is_moving(self, now: float) -> bool:
+        return now - self._last_quick_finish < QUICK_S
 
     def _may_pass(self, function: str, now: float) -> bool:
         """Whether there is surely room, without looking far: as nearly always."""
-        return now - self._last_quick_finish < QUICK_S and function in self._quick and not self._queued()
+        return self._is_moving(now) and function in self._quick and not self._queued()
 
     def _look_for_room(self, now: float) -> "_Room":
         """What holds for every function until the event loop turns."""
         while self._expected and (oldest := next(iter(self._expected))).since < now - ADMISSION_WAIT_S:
             self.withdraw(oldest)  # it does not come, or was held up for long
-        is_moving, free = now - self._last_quick_finish < QUICK_S, self._free()
+        is_moving, free = self._is_moving(now), self._free()
         # To count those in line takes its time, and makes no difference when nothing is free.
         queued = self._queued() if is_moving or free > 0 else {}
         return _Room(is_moving, free, queued, sum(queued.values()))
